@@ -1,0 +1,72 @@
+import numpy as np
+import pytest
+
+from corroseg_utils.findings import corroded_share, find_regions
+
+
+def probabilities():
+    """A 6x8 map: a 2x3 block at 0.9, a diagonal pair at 0.6, the rest at 0.1."""
+    probability = np.full((6, 8), 0.1, np.float32)
+    probability[0:2, 0:3] = 0.9
+    probability[3, 5] = probability[4, 6] = 0.6
+    return probability
+
+
+def test_regions_are_sorted_with_area_box_and_confidence():
+    probability = probabilities()
+    labels, regions = find_regions(probability >= 0.5, probability)
+    assert [r.area for r in regions] == [6, 2]
+    assert [r.box for r in regions] == [(0, 0, 3, 2), (5, 3, 2, 2)]  # the diagonal pair is one region
+    assert [r.confidence for r in regions] == pytest.approx([0.9, 0.6])
+    assert [r.name for r in regions] == ["cor", "cor"]
+    assert (labels == regions[0].label).sum() == 6
+
+
+def test_region_class_is_the_majority():
+    probability = probabilities()
+    classes = np.zeros((6, 8), np.uint8)
+    classes[0, 0:3] = 2
+    classes[1, 0:2] = 1
+    classes[3, 5] = classes[4, 6] = 3
+    _, regions = find_regions(probability >= 0.5, probability, classes)
+    assert [r.name for r in regions] == ["rus", "pit"]
+
+
+def test_empty_and_full_masks():
+    probability = probabilities()
+    assert find_regions(np.zeros((6, 8), bool), probability)[1] == []
+    _, (region,) = find_regions(np.ones((6, 8), bool), probability)
+    assert region.area == 48 and region.box == (0, 0, 8, 6)
+
+
+def test_unlike_shapes_are_an_error():
+    with pytest.raises(ValueError, match="one shape"):
+        find_regions(np.zeros((6, 7), bool), probabilities())
+
+
+def test_share_and_interval_by_hand():
+    share = corroded_share(probabilities(), 0.5)
+    assert share.percent == 100 * 8 / 48
+    assert share.low == 100 * 6 / 48  # at 0.75 the pair of 0.6 is out
+    assert share.high == 100 * 8 / 48  # at 0.25 nothing joins
+
+
+def test_share_of_a_surface():
+    surface = np.zeros((6, 8), bool)
+    surface[0:2] = True
+    assert corroded_share(probabilities(), 0.5, surface).percent == 100 * 6 / 16
+    with pytest.raises(ValueError, match="empty"):
+        corroded_share(probabilities(), 0.5, np.zeros((6, 8), bool))
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1.0, float("nan")])
+def test_threshold_outside_0_to_1_is_an_error(threshold):
+    with pytest.raises(ValueError, match="threshold"):
+        corroded_share(probabilities(), threshold)
+
+
+def test_interval_contains_the_share_at_any_threshold():
+    probability = np.random.default_rng(0).random((50, 60), dtype=np.float32)
+    for threshold in (0.01, 0.2, 0.5, 0.9, 0.99):
+        share = corroded_share(probability, threshold)
+        assert share.low <= share.percent <= share.high
