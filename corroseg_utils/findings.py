@@ -5,14 +5,14 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from .dataset import CLASS_NAMES
+from corroseg_utils.dataset import CLASS_NAMES
 
 ODDS_FACTOR = 3.0
 """The interval of `corroded_share` moves the odds of the threshold by this factor: 0.5 is 0.25 to 0.75."""
 
 
 class Region(NamedTuple):
-    """One connected region; `label` is its number in the label image, `box` is x, y, width, height in pixels."""
+    """One connected region: its number in the label image, area in pixels, box as x, y, width, height."""
 
     label: int
     area: int
@@ -51,8 +51,8 @@ def find_regions(
         best = votes.reshape(count, -1)[:, 1:].argmax(axis=1) + 1
         names = [CLASS_NAMES[index] for index in best]
     regions = [
-        Region(label, int(areas[label]), tuple(map(int, stats[label, :4])), names[label], float(confidence[label]))
-        for label in range(1, count)
+        Region(label, int(areas[label]), tuple(map(int, stats[label, :4])), names[label], value)
+        for label, value in enumerate(confidence.tolist()) if label > 0
     ]
     regions.sort(key=lambda region: (-region.area, region.box[1], region.box[0], region.label))
     return labels, regions
@@ -78,8 +78,9 @@ def corroded_share(probability: np.ndarray, threshold: float, surface: np.ndarra
         raise ValueError("the surface has no pixel: its steel mask or region is empty")
     odds = threshold / (1.0 - threshold)
 
-    def share(limit_odds: float) -> float:
-        return 100 * int(np.count_nonzero(values >= np.float32(limit_odds / (1.0 + limit_odds)))) / values.size
+    def share(limit: float) -> float:
+        return 100 * int(np.count_nonzero(values >= np.float32(limit))) / values.size
 
-    percent = 100 * int(np.count_nonzero(values >= np.float32(threshold))) / values.size
-    return Share(percent, min(share(odds * ODDS_FACTOR), percent), max(share(odds / ODDS_FACTOR), percent))
+    percent = share(threshold)
+    low, high = (share(moved / (1.0 + moved)) for moved in (odds * ODDS_FACTOR, odds / ODDS_FACTOR))
+    return Share(percent, min(low, percent), max(high, percent))

@@ -27,17 +27,18 @@ SPECK_PERCENT = 0.01
 
 LIMITATIONS = {
     "ASTM D610":
-        "The number follows the area limits of the standard's table 1. The letter (S spot, G general, P pinpoint) "
-        "is read from the sizes of the connected regions by a rule of this project; the standard shows pictures "
-        "instead. Stains and dirt that look like rust count as rust.",
+        "The number follows the area limits of the standard's table 1. The letter (S spot, G general, P "
+        "pinpoint) is read from the sizes of the connected regions by a rule of this project; the "
+        "standard shows pictures instead. Stains and dirt that look like rust count as rust.",
     "ISO 4628-3":
-        "The areas 0, 0.05, 0.5, 1, 8 and 40-50 % belong to reference pictures and are no limits of classes. The "
-        "degree given is that of the picture whose area is nearest on a logarithmic scale; Ri 0 only where no "
-        "pixel is corroded. The standard also wants the size of the spots, which a photo without a scale lacks.",
+        "The areas 0, 0.05, 0.5, 1, 8 and 40-50 % belong to reference pictures and are no limits of "
+        "classes. The degree given is that of the picture whose area is nearest on a logarithmic scale; "
+        "Ri 0 only where no pixel is corroded. The standard also wants the size of the spots, which a "
+        "photo without a scale lacks.",
     "IMO MSC.1/Circ.1330":
-        "Only the row on breakdown of coating and rusted area is used: GOOD below 3 %, FAIR 3 to 20 %, POOR above "
-        "20 %. Hard scale and the rows on edges and welds are not seen, and either can lower the condition. The "
-        "circular is about ballast tanks.",
+        "Only the row on breakdown of coating and rusted area is used: GOOD below 3 %, FAIR 3 to 20 %, "
+        "POOR above 20 %. Hard scale and the rows on edges and welds are not seen, and either can lower "
+        "the condition. The circular is about ballast tanks.",
 }
 """What the grade of each standard leaves out, in the words of the report."""
 

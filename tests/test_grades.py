@@ -59,8 +59,8 @@ def test_d610_letter_is_missing_for_10_and_0():
 
 @pytest.mark.parametrize(
     ("percent", "expected"),
-    [(0, 0), (1e-6, 1), (0.05, 1), (0.158, 1), (0.159, 2), (0.5, 2), (0.707, 2), (0.708, 3), (1, 3), (2.82, 3),
-     (2.83, 4), (8, 4), (17.8, 4), (17.9, 5), (45, 5), (50, 5), (100, 5)],
+    [(0, 0), (1e-6, 1), (0.05, 1), (0.158, 1), (0.159, 2), (0.5, 2), (0.707, 2), (0.708, 3), (1, 3),
+     (2.82, 3), (2.83, 4), (8, 4), (17.8, 4), (17.9, 5), (45, 5), (50, 5), (100, 5)],
 )
 def test_iso4628_is_nearest_reference_picture_in_log_area(percent, expected):
     assert iso4628_grade(percent) == expected
