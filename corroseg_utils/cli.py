@@ -1,0 +1,176 @@
+"""The command line: python -m corroseg_utils COMMAND.
+
+Commands import what they need when they run, so that `segment` also works where training tools are not installed.
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from corroseg_utils import __version__
+from corroseg_utils.errors import CorrosegError
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported, or its start-up notes drown ours
+
+EXIT_CODES = "Exit codes: 0 all done, 1 some photos failed (the others are done), 2 wrong usage."
+DATA_HELP = ("a folder in the 2020 layout (support_dataset.csv, photos/, masks/), a folder with images/ and masks/, "
+             "or a manifest CSV with the columns image and mask")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m corroseg_utils", epilog=EXIT_CODES,
+                                     description="Find corrosion in photos. Every command explains itself: "
+                                                 "python -m corroseg_utils segment --help")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for add_parser in (_add_segment, _add_train, _add_evaluate):
+        add_parser(commands)
+    options = parser.parse_args(arguments)
+    try:
+        return options.run(options)
+    except (CorrosegError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nStopped. What was finished is kept.", file=sys.stderr)
+        return 130
+
+
+def _add_segment(commands) -> None:
+    parser = commands.add_parser(
+        "segment", help="mark corrosion in photos", epilog=EXIT_CODES,
+        description="For each photo write OUT/<stem>_mask.png (0 background, 255 corrosion), OUT/<stem>_overlay.jpg, "
+                    "and one OUT/summary.csv.")
+    parser.add_argument("photos", nargs="+", metavar="PHOTO_OR_FOLDER", help="photos, or folders of them")
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for the results")
+    parser.add_argument("--model", type=Path, metavar="PATH", help="a model file; the shipped model by default")
+    parser.add_argument("--threshold", type=_probability, metavar="T",
+                        help="probability 0-1 from which a pixel is marked; the model's own by default")
+    parser.set_defaults(run=_segment)
+
+
+def _segment(options: argparse.Namespace) -> int:
+    from corroseg_utils.segment import find_photos, segment_photos
+    from corroseg_utils.segmenter import load_segmenter
+
+    photos = find_photos(options.photos, options.out)
+    segmenter = load_segmenter(options.model)
+    if options.threshold is not None:
+        segmenter.threshold = options.threshold
+    failed = [row for row in segment_photos(segmenter, photos, options.out) if row["error"]]
+    for row in failed:
+        print(f"failed: {row['error']}", file=sys.stderr)
+    print(f"{len(photos) - len(failed)} of {len(photos)} photos done, results in {options.out}")
+    return 1 if failed else 0
+
+
+def _add_train(commands) -> None:
+    parser = commands.add_parser(
+        "train", help="train a model on your own data", formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        description="Train a model. Run the same command again after an interruption: it goes on where it stopped. "
+                    "OUT/model.npz is the result; OUT/log.csv, OUT/recipe.json and OUT/tensorboard say how it came "
+                    "to be.", epilog=EXIT_CODES)
+    parser.add_argument("data", metavar="DATA", type=Path, help=DATA_HELP)
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for the results")
+    parser.add_argument("--network", choices=("edge_unet", "unet_2020"), default="edge_unet", help="see lesson 03")
+    parser.add_argument("--encoder-weights", default="corroseg", metavar="W",
+                        help="start of the encoder: corroseg, imagenet, none, or a model file")
+    parser.add_argument("--photo-size", type=int, default=512, metavar="PX", help="photos are squeezed to this square")
+    parser.add_argument("--size", type=int, default=256, metavar="PX", help="side of the training crops")
+    parser.add_argument("--epochs", type=int, default=35, metavar="N", help="passes of --steps batches")
+    parser.add_argument("--steps", type=int, default=24, metavar="N", help="batches an epoch")
+    parser.add_argument("--batch-size", type=int, default=16, metavar="N", help="photos a batch")
+    parser.add_argument("--learning-rate", type=float, default=1e-3, metavar="R", help="at the start; falls to 0")
+    parser.add_argument("--freeze-encoder", action="store_true", help="train the decoder alone: faster, less exact")
+    parser.add_argument("--patience", type=int, metavar="N", help="stop after N epochs without a better IoU")
+    parser.add_argument("--fold", type=int, metavar="K", help="hold out this fold of a manifest CSV as test set")
+    parser.add_argument("--source", metavar="S", help="use only this source of a manifest CSV")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of weights, shuffling and augmentation")
+    parser.add_argument("--skip-bad", action="store_true", help="leave out photos with problems, and list them")
+    parser.set_defaults(run=_train)
+
+
+def _train(options: argparse.Namespace) -> int:
+    from corroseg_utils.training import Recipe
+    from corroseg_utils.training_run import train_model
+
+    recipe = Recipe(size=options.size, epochs=options.epochs, steps=options.steps, batch_size=options.batch_size,
+                    learning_rate=options.learning_rate, patience=options.patience, seed=options.seed)
+    manifest = _manifest(options)
+    if options.fold is not None:
+        from corroseg_utils.dataset import hold_out_fold
+
+        manifest = hold_out_fold(manifest, options.fold)
+    weights = None if options.encoder_weights == "none" else options.encoder_weights
+    about = train_model(manifest, options.out, recipe, network=options.network, encoder_weights=weights,
+                        photo_size=options.photo_size, freeze_encoder=options.freeze_encoder)
+    print(f"Best validation IoU {about['validation_iou']:.3f} at threshold {about['threshold']:.3f}. "
+          f"The model is {options.out / 'model.npz'}")
+    return 0
+
+
+def _add_evaluate(commands) -> None:
+    parser = commands.add_parser(
+        "evaluate", help="score a model on photos with masks", epilog=EXIT_CODES,
+        description="Pooled IoU, F1, precision and recall of corrosion at the photos' own size, with a 95 %% interval "
+                    "by bootstrap over groups.")
+    parser.add_argument("data", metavar="DATA", type=Path, help=DATA_HELP)
+    parser.add_argument("--model", type=Path, metavar="PATH", help="a model file; the shipped model by default")
+    parser.add_argument("--split", choices=("train", "validation", "test", "all"), default="test",
+                        help="which photos (default: test)")
+    parser.add_argument("--fold", type=int, metavar="K", help="score this fold of a manifest CSV")
+    parser.add_argument("--source", metavar="S", help="use only this source of a manifest CSV")
+    parser.add_argument("--skip-bad", action="store_true", help="leave out photos with problems, and list them")
+    parser.add_argument("--json", action="store_true", help="print the scores as JSON")
+    parser.set_defaults(run=_evaluate)
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from corroseg_utils.dataset import DataError, hold_out_fold
+    from corroseg_utils.evaluation import evaluate
+    from corroseg_utils.segmenter import load_segmenter
+
+    manifest = _manifest(options)
+    if options.fold is not None:
+        manifest = hold_out_fold(manifest, options.fold)
+    if options.split != "all":
+        manifest = manifest[manifest["split"] == options.split]
+    if manifest.empty:
+        raise DataError(f"{options.data}: the split {options.split} has no photo. Try --split all.")
+    scores = evaluate(load_segmenter(options.model), manifest, progress=True)
+    if options.json:
+        print(json.dumps(scores, indent=2))
+        return 0
+    low, high = scores["iou_interval"]
+    print(f"IoU        {scores['iou']:.3f}  (95 % interval {low:.3f} to {high:.3f})")
+    for name in ("f1", "precision", "recall", "accuracy"):
+        print(f"{name:<10} {scores[name]:.3f}")
+    print(f"{scores['photos']} photos of {scores['groups']} groups, threshold {scores['threshold']:.3f}")
+    return 0
+
+
+def _manifest(options: argparse.Namespace):
+    """The data set that the options name, checked."""
+    from corroseg_utils.dataset import DataError, read_data
+    from corroseg_utils.dataset_checks import checked
+
+    manifest = read_data(options.data)
+    if options.source is not None:
+        if "source" not in manifest or options.source not in set(manifest["source"]):
+            raise DataError(f"{options.data}: there is no source {options.source!r} in it.")
+        manifest = manifest[manifest["source"] == options.source]
+    manifest = checked(manifest, options.skip_bad, progress=True)
+    for problem in manifest.attrs["skipped"]:
+        print(f"skipped: {problem}", file=sys.stderr)
+    return manifest
+
+
+def _probability(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return value

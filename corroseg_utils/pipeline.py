@@ -1,0 +1,51 @@
+"""From arrays to batches: tf.data after the one-time decoding of `dataset.load_arrays`."""
+
+import numpy as np
+import tensorflow as tf
+
+from corroseg_utils.augment import Augmentation, augment_pair
+
+
+def make_dataset(photos: np.ndarray, masks: np.ndarray, batch_size: int, size: int | None = None,
+                 augmentation: Augmentation | None = None, seed: int = 0, start: int = 0) -> tf.data.Dataset:
+    """Batches of photos and masks.
+
+    Without augmentation: one pass in the given order. With it: an endless stream, newly shuffled in each pass, that
+    depends on `seed` alone and not on threads, so that a resumed training goes on where it stopped.
+
+    Args:
+        photos: uint8 (N, H, W, 3).
+        masks: uint8 (N, H, W) of class indices.
+        batch_size: pairs a batch.
+        size: side of the augmented pairs in pixels, H when None; must be None without augmentation.
+        augmentation: how far the random transforms go.
+        seed: of shuffling and augmentation.
+        start: number of pairs of the endless stream to leave out, for resuming.
+
+    Returns:
+        A tf.data set of (uint8 (B, S, S, 3), uint8 (B, S, S)).
+    """
+    if augmentation is None:
+        if size not in (None, photos.shape[1]):
+            raise ValueError(f"Without augmentation pairs keep their size {photos.shape[1]}; size={size} cannot be.")
+        return tf.data.Dataset.from_tensor_slices((photos, masks)).batch(batch_size).prefetch(2)
+    size = size or photos.shape[1]
+
+    def pair(position: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        position = int(position)
+        index = shuffled_index(position, len(photos), seed)
+        rng = np.random.default_rng([seed, position])
+        return augment_pair(photos[index], masks[index], size, augmentation, rng)
+
+    def tensors(position: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        photo, mask = tf.numpy_function(pair, [position], (tf.uint8, tf.uint8), stateful=False)
+        return tf.ensure_shape(photo, (size, size, 3)), tf.ensure_shape(mask, (size, size))
+
+    positions = tf.data.Dataset.range(start, np.iinfo(np.int64).max)
+    return positions.map(tensors, num_parallel_calls=tf.data.AUTOTUNE).batch(batch_size).prefetch(2)
+
+
+def shuffled_index(position: int, count: int, seed: int) -> int:
+    """Which of `count` pairs stands at `position` of the endless shuffled stream (every pass holds each pair once)."""
+    number_of_pass, place = divmod(position, count)
+    return int(np.random.default_rng([seed, number_of_pass, 0x5EED]).permutation(count)[place])

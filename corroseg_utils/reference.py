@@ -1,0 +1,44 @@
+"""Figures that lessons and README quote, each stored with its tolerance and the command that makes it.
+
+`data/reference.json` maps a name to `{"value": ..., "tolerance": ..., "command": ...}`. Training gives slightly other
+numbers on every machine, so a lesson compares its own with the stored one and prints a verdict, not the number.
+"""
+
+import json
+
+from corroseg_utils import DATA
+
+PATH = DATA / "reference.json"
+
+
+def reference(name: str) -> float:
+    """The stored value of a figure.
+
+    Raises:
+        KeyError: there is none of that name.
+    """
+    return _entry(name)["value"]
+
+
+def check(name: str, value: float) -> str:
+    """Compare a figure with the stored one: a line that is the same on every machine when all is well.
+
+    Args:
+        name: a figure of data/reference.json.
+        value: the figure as just measured.
+
+    Returns:
+        "name: as stored (0.62 +- 0.05)", or "name: 0.40 IS NOT as stored (0.62 +- 0.05)".
+    """
+    entry = _entry(name)
+    stored = f"as stored ({entry['value']:g} +- {entry['tolerance']:g})"
+    if abs(value - entry["value"]) <= entry["tolerance"]:
+        return f"{name}: {stored}"
+    return f"{name}: {value:.4g} IS NOT {stored}"
+
+
+def _entry(name: str) -> dict:
+    entries = json.loads(PATH.read_text(encoding="utf-8"))
+    if name not in entries:
+        raise KeyError(f"{PATH} has no figure named {name!r}")
+    return entries[name]

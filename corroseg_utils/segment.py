@@ -1,0 +1,102 @@
+"""Masks and overlays for many photos: what `python -m corroseg_utils segment` does."""
+
+import csv
+import io
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from corroseg_utils.errors import CorrosegError
+from corroseg_utils.overlay import overlay
+from corroseg_utils.photos import PHOTO_SUFFIXES, PhotoError, resize_mask, write_jpeg, write_png, write_whole
+from corroseg_utils.segmenter import Segmenter
+
+COLUMNS = ("photo", "width", "height", "corroded_percent", "seconds", "error")
+
+
+def segment_photos(segmenter: Segmenter, photos: Sequence[Path], out: Path | str) -> list[dict]:
+    """Write mask, overlay and one row of summary.csv for each photo.
+
+    A photo that cannot be used gets a row with its error; the others are still done.
+
+    Args:
+        segmenter: the model.
+        photos: the files.
+        out: folder for `<stem>_mask.png` (0 background, 255 corrosion, the size of the upright photo),
+            `<stem>_overlay.jpg` and `summary.csv`. A second photo of one stem is written as `<stem>_2`.
+
+    Returns:
+        The rows of summary.csv, `error` empty where all went well.
+    """
+    from tqdm import tqdm
+
+    out, rows = Path(out), []
+    try:
+        for photo, name in tqdm(list(zip(photos, output_names(photos), strict=True)), "segmenting"):
+            start = time.perf_counter()
+            try:
+                row = _segment(segmenter, photo, out, name)
+            except PhotoError as error:
+                row = {"error": str(error)}
+            row["seconds"] = round(time.perf_counter() - start, 3)
+            rows.append({"photo": str(photo), "error": "", **row})
+    finally:  # also when stopped by hand: what is done is listed
+        _write_summary(out / "summary.csv", rows)
+    return rows
+
+
+def find_photos(paths: Iterable[Path | str], out: Path | str) -> list[Path]:
+    """All photos of the given files and folders, each once, sorted within a folder; nothing that lies in `out`.
+
+    Raises:
+        CorrosegError: a path does not exist, or no photo is found.
+    """
+    out, found = Path(out).resolve(), {}
+    for path in map(Path, paths):
+        if not path.exists():
+            raise CorrosegError(f"{path}: there is no such file or folder. Check the name.")
+        inside = sorted(path.rglob("*")) if path.is_dir() else [path]
+        for file in inside:
+            wanted = not path.is_dir() or (file.is_file() and file.suffix.lower() in PHOTO_SUFFIXES)
+            if wanted and out not in file.resolve().parents:
+                found[file.resolve()] = file
+    if not found:
+        raise CorrosegError(f"No photo found in {', '.join(map(str, paths))}. "
+                            f"Photos end in {', '.join(sorted(PHOTO_SUFFIXES))}.")
+    return list(found.values())
+
+
+def output_names(photos: Sequence[Path]) -> list[str]:
+    """A name for each photo's results: its stem, or `<stem>_2`, `<stem>_3` where that is taken.
+
+    Letter case does not make a difference, as on the disks of Windows and macOS.
+    """
+    taken, names = {photo.stem.lower() for photo in photos}, []
+    seen = set()
+    for photo in photos:
+        name, number = photo.stem, 1
+        while name.lower() in seen or (number > 1 and name.lower() in taken):
+            number += 1
+            name = f"{photo.stem}_{number}"
+        seen.add(name.lower())
+        names.append(name)
+    return names
+
+
+def _segment(segmenter: Segmenter, path: Path, out: Path, name: str) -> dict:
+    photo, probability = segmenter.read(path)
+    mask = (probability >= segmenter.threshold).astype(np.uint8)
+    write_png(out / f"{name}_mask.png", mask * 255)
+    write_jpeg(out / f"{name}_overlay.jpg", overlay(photo, resize_mask(mask, photo.shape[1::-1])))
+    height, width = mask.shape
+    return {"width": width, "height": height, "corroded_percent": round(100 * float(mask.mean()), 3)}
+
+
+def _write_summary(path: Path, rows: list[dict]) -> None:
+    text = io.StringIO()
+    table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows)
+    write_whole(path, lambda file: file.write(text.getvalue().encode()))

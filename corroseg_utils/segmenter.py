@@ -1,0 +1,114 @@
+"""From a photo of any size to its corrosion probability: the same steps for lessons, evaluation and reports.
+
+The photo is scaled so that its long side fits the model's square, the rest is filled by mirroring, and the answer
+is cut and scaled back. Keras and LiteRT are imported only when a model needs them.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from corroseg_utils import DATA
+from corroseg_utils.photos import photo_size, read_photo, resize_photo
+
+SHIPPED = DATA / "weights" / "corroseg.npz"
+# Photos are decoded at a reduced scale that keeps at least this long side: all that model and overlay need.
+READ_SIDE = 1600
+
+
+class Segmenter:
+    """A model ready for use.
+
+    Attributes:
+        size: side of the model's square input in pixels.
+        classes: names of its classes, background first.
+        threshold: corrosion probability from which a pixel is marked, chosen on validation photos.
+        about: everything its file says about it.
+    """
+
+    def __init__(self, logits: Callable[[np.ndarray], np.ndarray], about: dict):
+        self._logits = logits
+        self.about = about
+        self.size, self.classes = about["size"], tuple(about["classes"])
+        self.threshold = about["threshold"]
+
+    def logits(self, photos: np.ndarray) -> np.ndarray:
+        """From uint8 (B, size, size, 3) to float32 (B, size, size, classes)."""
+        return self._logits(photos)
+
+    def class_probabilities(self, photo: np.ndarray) -> np.ndarray:
+        """Probability of each class at the model's scale.
+
+        Args:
+            photo: uint8 (H, W, 3), any size.
+
+        Returns:
+            float32 (h, w, classes), h and w those of the photo scaled to a long side of `size`.
+        """
+        height, width = photo.shape[:2]
+        scale = self.size / max(height, width)
+        w, h = max(1, round(width * scale)), max(1, round(height * scale))
+        square = np.pad(resize_photo(photo, (w, h)), ((0, self.size - h), (0, self.size - w), (0, 0)), "symmetric")
+        return softmax(self.logits(square[None])[0, :h, :w])
+
+    def probability(self, photo: np.ndarray, size: tuple[int, int] | None = None) -> np.ndarray:
+        """Probability of corrosion of any class.
+
+        Args:
+            photo: uint8 (H, W, 3), any size.
+            size: (width, height) of the answer; that of `photo` when None.
+
+        Returns:
+            float32 (height, width) in [0, 1].
+        """
+        corrosion = 1 - self.class_probabilities(photo)[..., 0]
+        size = size or photo.shape[1::-1]
+        if corrosion.shape == size[::-1]:
+            return corrosion
+        return np.asarray(Image.fromarray(corrosion).resize(size, Image.Resampling.BILINEAR))
+
+    def read(self, path: Path | str) -> tuple[np.ndarray, np.ndarray]:
+        """Photo and corrosion probability from a file.
+
+        Returns:
+            The upright photo, at reduced scale when it is large (see READ_SIDE), uint8 (h, w, 3), and the
+            probability at the photo's full size, float32 (H, W).
+
+        Raises:
+            PhotoError: the file cannot be read.
+        """
+        photo = read_photo(path, READ_SIDE)
+        return photo, self.probability(photo, photo_size(path))
+
+    def mask(self, photo: np.ndarray) -> np.ndarray:
+        """Where the photo uint8 (H, W, 3) shows corrosion: bool (H, W)."""
+        return self.probability(photo) >= self.threshold
+
+
+def load_segmenter(path: Path | str | None = None) -> Segmenter:
+    """Load a model file.
+
+    Args:
+        path: a .npz file as `train` writes it; the shipped model when None.
+
+    Raises:
+        ModelError: the file is missing or no model.
+    """
+    from corroseg_utils.weights import build_model, read_about
+
+    path = Path(path or SHIPPED)
+    about = read_about(path)
+    return keras_segmenter(build_model(path), about)
+
+
+def keras_segmenter(model, about: dict) -> Segmenter:
+    """A Segmenter around a Keras model that is in memory, such as one just trained."""
+    return Segmenter(lambda photos: np.asarray(model.predict_on_batch(photos)), about)
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Probabilities from logits along the last axis, float32."""
+    exponentials = np.exp(logits - logits.max(-1, keepdims=True), dtype=np.float32)
+    return exponentials / exponentials.sum(-1, keepdims=True)

@@ -1,0 +1,172 @@
+"""Train a model: one function, resumable after a kill at any moment."""
+
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+
+from corroseg_utils.augment import INSPECTION, Augmentation
+from corroseg_utils.losses import CrossEntropyDice
+from corroseg_utils.photos import write_whole
+
+BATCH_NORM_MOMENTUM = 0.9
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides how a training goes, stored beside its results as `recipe.json`.
+
+    Attributes:
+        size: side of the training crops in pixels.
+        epochs: most epochs; the learning rate falls to 0 over them by a cosine.
+        steps: batches an epoch.
+        batch_size: pairs a batch.
+        learning_rate: of AdamW at the start.
+        weight_decay: of AdamW.
+        dice_weight: see `losses.CrossEntropyDice`.
+        augmentation: see `augment.Augmentation`.
+        patience: stop after so many epochs without a better validation IoU; None to go on to the end.
+        seed: of weights, shuffling and augmentation.
+    """
+
+    size: int = 256
+    epochs: int = 35
+    steps: int = 24
+    batch_size: int = 16
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-4
+    dice_weight: float = 1.0
+    augmentation: Augmentation = INSPECTION
+    patience: int | None = None
+    seed: int = 0
+
+
+def train(model: keras.Model, train_pairs: tuple[np.ndarray, np.ndarray],
+          validation_pairs: tuple[np.ndarray, np.ndarray], out: Path | str, recipe: Recipe,
+          callbacks: list[keras.callbacks.Callback] = ()) -> pd.DataFrame:
+    """Train a model and leave it with the weights of its best epoch.
+
+    Called again with the same `out` after a kill, it goes on with the epoch that was cut off, and gives what an
+    undisturbed run would have given. After a finished run it only loads the result.
+
+    Args:
+        model: from `models`; freeze its encoder beforehand with `set_encoder_trainable` if you want that.
+        train_pairs: photos uint8 (N, H, W, 3) and masks of class indices uint8 (N, H, W).
+        validation_pairs: the same, whole and not augmented; the best epoch has the highest IoU of damage here.
+        out: folder of recipe.json, log.csv, best.weights.h5, the state to resume from, and tensorboard/.
+        recipe: how to train.
+        callbacks: further Keras callbacks, such as a picture for each epoch.
+
+    Returns:
+        One row an epoch: epoch, loss, iou, val_loss, val_iou.
+
+    Raises:
+        ValueError: `out` holds a training with another recipe.
+    """
+    # tf.data comes with TensorFlow; on another backend the caller feeds the model itself.
+    from corroseg_utils.pipeline import make_dataset
+
+    out = Path(out)
+    _same_recipe(out, recipe)
+    keras.utils.set_random_seed(recipe.seed)
+    prepare_batch_norm(model)
+    compile_model(model, recipe)
+    checkpoint = Checkpoint(out, recipe.patience)
+    first_epoch = checkpoint.restore(model)
+    if not checkpoint.finished(recipe.epochs):
+        start = first_epoch * recipe.steps * recipe.batch_size
+        model.fit(make_dataset(*train_pairs, recipe.batch_size, recipe.size, recipe.augmentation, recipe.seed, start),
+                  validation_data=make_dataset(*validation_pairs, recipe.batch_size),
+                  initial_epoch=first_epoch, epochs=recipe.epochs, steps_per_epoch=recipe.steps, shuffle=False,
+                  verbose=0, callbacks=[checkpoint, keras.callbacks.TensorBoard(out / "tensorboard"), *callbacks])
+    model.load_weights(out / "best.weights.h5")
+    return pd.DataFrame(checkpoint.history)
+
+
+def compile_model(model: keras.Model, recipe: Recipe) -> None:
+    """Give a model the recipe's loss and optimiser, and IoU of its damage classes as metric."""
+    classes = model.output_shape[-1]
+    rate = keras.optimizers.schedules.CosineDecay(recipe.learning_rate, recipe.epochs * recipe.steps)
+    iou = keras.metrics.IoU(classes, target_class_ids=range(1, classes), sparse_y_pred=False, name="iou")
+    # XLA takes a minute to compile this network on a small CPU, longer than a lesson's training gains from it.
+    model.compile(keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay), CrossEntropyDice(recipe.dice_weight),
+                  metrics=[iou], jit_compile=False)
+
+
+def prepare_batch_norm(model: keras.Model) -> None:
+    """Make batch-norm statistics sound for short epochs.
+
+    Keras's momentum of 0.99 needs hundreds of steps to forget where a new layer's statistics started; with 25 steps
+    an epoch the training loss falls while inference, which uses those statistics, answers nonsense (IoU 0).
+    """
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            prepare_batch_norm(layer)
+        elif isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = BATCH_NORM_MOMENTUM
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Keeps the best weights and all that is needed to resume, and stops early.
+
+    The state is the weights and optimiser of the last whole epoch in a file of that epoch's own name; `state.json`
+    names it and is replaced in one step, so a kill at any moment leaves a state that fits together.
+    """
+
+    def __init__(self, out: Path, patience: int | None):
+        super().__init__()
+        self.out, self.patience = out, patience
+        self.history: list[dict] = []
+
+    def restore(self, model: keras.Model) -> int:
+        """Load the stored state into a compiled model, if there is one; the epoch to go on with."""
+        state = self.out / "state.json"
+        if not state.is_file():
+            return 0
+        self.history = json.loads(state.read_text())
+        model.optimizer.build(model.trainable_variables)
+        model.load_weights(self._latest(len(self.history)))
+        return len(self.history)
+
+    def finished(self, epochs: int) -> bool:
+        return len(self.history) >= epochs or self._out_of_patience()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.history.append({"epoch": epoch + 1, **{name: float(logs[name])
+                                                    for name in ("loss", "iou", "val_loss", "val_iou")}})
+        if self._best_epoch() == epoch + 1:
+            _save_whole(self.model, self.out / "best.weights.h5")
+        _save_whole(self.model, self._latest(epoch + 1))
+        table = pd.DataFrame(self.history).to_csv(index=False).encode()
+        write_whole(self.out / "log.csv", lambda file: file.write(table))
+        write_whole(self.out / "state.json", lambda file: file.write(json.dumps(self.history).encode()))
+        self._latest(epoch).unlink(missing_ok=True)
+        if self._out_of_patience():
+            self.model.stop_training = True
+
+    def _latest(self, epoch: int) -> Path:
+        return self.out / f"epoch{epoch:03d}.weights.h5"
+
+    def _best_epoch(self) -> int:
+        return 1 + int(np.argmax([row["val_iou"] for row in self.history]))
+
+    def _out_of_patience(self) -> bool:
+        return self.patience is not None and len(self.history) - self._best_epoch() >= self.patience
+
+
+def _same_recipe(out: Path, recipe: Recipe) -> None:
+    text = json.dumps(asdict(recipe), indent=2) + "\n"
+    stored = out / "recipe.json"
+    if stored.is_file() and stored.read_text() != text:
+        raise ValueError(f"{stored} holds another recipe. Give a new folder, or remove this one to start afresh.")
+    write_whole(stored, lambda file: file.write(text.encode()))
+
+
+def _save_whole(model: keras.Model, path: Path) -> None:
+    temporary = path.with_name(f"writing-{path.name}")  # Keras insists on the ending .weights.h5
+    model.save_weights(temporary)
+    shutil.move(temporary, path)

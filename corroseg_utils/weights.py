@@ -1,0 +1,130 @@
+"""Model files: weights and what is needed to use them, in one .npz file that is read without pickle."""
+
+import json
+import warnings
+import zipfile
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from corroseg_utils import DATA
+from corroseg_utils.errors import CorrosegError
+from corroseg_utils.photos import write_whole
+
+SHIPPED = DATA / "weights" / "corroseg.npz"
+_ABOUT = "about"  # the entry that holds the description as JSON text
+
+
+class ModelError(CorrosegError):
+    """A model file that cannot be used. The message names the file and the cure."""
+
+
+def save_model(path: Path | str, model: keras.Model, about: dict) -> None:
+    """Write a model's weights as float16, half the size at no measurable loss, and its description.
+
+    Args:
+        path: the .npz file; it appears whole or not at all.
+        model: any model whose variables have distinct paths.
+        about: what rebuilds and uses it: `network` ("edge_unet"), `classes` (names), `size`, `threshold`, ...
+    """
+    entries = {variable.path: np.asarray(variable).astype(np.float16) for variable in model.variables
+               if not variable.path.startswith("seed_generator")}
+    write_whole(path, lambda file: np.savez_compressed(file, **entries, **{_ABOUT: np.array(json.dumps(about))}))
+
+
+def read_about(path: Path | str) -> dict:
+    """The description stored in a model file.
+
+    Raises:
+        ModelError: the file is missing or is no model file.
+    """
+    return json.loads(str(_read(path)[_ABOUT]))
+
+
+def load_weights(model: keras.Model, path: Path | str) -> None:
+    """Fill a model with the weights of a file.
+
+    Raises:
+        ModelError: the file is no model file, or was made from another network.
+    """
+    entries = _read(path)
+    for variable in model.variables:
+        stored = entries.get(variable.path)
+        if stored is None or stored.shape != tuple(variable.shape):
+            raise ModelError(f"{path}: these weights belong to another network ({variable.path} does not fit). "
+                             f"Build the model as the file's description says: {entries[_ABOUT]}")
+        variable.assign(stored.astype(np.float32))
+
+
+def build_model(path: Path | str) -> keras.Model:
+    """Rebuild the network that a model file describes, with its weights.
+
+    Raises:
+        ModelError: the file is missing, no model file, or of an unknown network.
+    """
+    from corroseg_utils import models  # models needs this module for its encoders
+
+    about = read_about(path)
+    networks = {"edge_unet": lambda: models.edge_unet(None, len(about["classes"]), about["alpha"], None),
+                "unet_2020": lambda: models.unet_2020(about["size"], len(about["classes"]), None)}
+    if about.get("network") not in networks:
+        raise ModelError(f"{path}: the network {about.get('network')!r} is unknown. "
+                         f"Known are {', '.join(networks)}; a newer corroseg may have made this file.")
+    model = networks[about["network"]]()
+    load_weights(model, path)
+    return model
+
+
+def load_encoder(model: keras.Model, source: str | None, alpha: float) -> None:
+    """Fill the encoder of a model.
+
+    Args:
+        model: a model with a MobileNetV2 encoder.
+        source: "corroseg" (shipped in data/, no network needed), "imagenet" (Keras downloads and caches it; when
+            that fails, a warning and "corroseg"), None (random), or the path of a model file.
+        alpha: width of the encoder.
+
+    Raises:
+        ModelError: the path is no model file, or its encoder has another width.
+    """
+    if source is None:
+        return
+    if source == "imagenet":
+        try:
+            donor = keras.applications.MobileNetV2((224, 224, 3), alpha, include_top=False, weights="imagenet")
+        except Exception as error:  # no network, a proxy, a full disk: Keras raises what urllib happens to raise
+            warnings.warn(f"ImageNet weights could not be fetched ({error}). Using the shipped corroseg encoder "
+                          "instead. To use ImageNet, connect once, or set KERAS_HOME to a folder that has them in "
+                          "models/.", stacklevel=3)
+            source = "corroseg"
+        else:
+            kept = {layer.name: layer for layer in model.layers}
+            for layer in donor.layers:
+                if layer.name in kept and layer.weights:
+                    kept[layer.name].set_weights(layer.get_weights())
+            return
+    path = SHIPPED if source == "corroseg" else Path(source)
+    entries = _read(path)
+    for layer in model.layers:
+        stored = [entries.get(variable.path) for variable in layer.variables]
+        if layer.name.startswith(("decoder", "logits", "sequential")) or not stored:
+            continue
+        if any(s is None or s.shape != tuple(v.shape) for s, v in zip(stored, layer.variables, strict=True)):
+            raise ModelError(f"{path}: its encoder does not fit a MobileNetV2 of alpha={alpha} (layer {layer.name}). "
+                             "Use the alpha that the file was made with, or encoder_weights='imagenet'.")
+        layer.set_weights([s.astype(np.float32) for s in stored])
+
+
+def _read(path: Path | str) -> dict[str, np.ndarray]:
+    path = Path(path)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            entries = {name: file[name] for name in file.files}
+        json.loads(str(entries[_ABOUT]))
+    except FileNotFoundError as error:
+        raise ModelError(f"{path}: there is no such model file. Check the name.") from error
+    except (OSError, ValueError, KeyError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        raise ModelError(f"{path}: this is no corroseg model ({error}). Give a .npz file that "
+                         "`corroseg_utils train` wrote, or a .tflite file that `export` wrote.") from error
+    return entries
