@@ -85,38 +85,40 @@ def badge(name: str, slug: str) -> str:
     return f"[![Open In Colab]({COLAB}/assets/colab-badge.svg)]({link})"
 
 
-def relink(text: str, slug: str) -> str:
-    """Point every link to this repository at `slug`; the Colab links in the text tell which to replace."""
-    for old in linked_slugs(text):
-        hosts = r"(github\.com/|githubusercontent\.com/|/github/)"
-        text = re.sub(rf"{hosts}{re.escape(old)}(?![\w-])", rf"\g<1>{slug}", text)
-    return text
-
-
 def linked_slugs(text: str) -> set[str]:
     """The repositories that the Colab links of a text lead to."""
     return set(re.findall(rf"{COLAB}/github/([\w.-]+/[\w.-]+)/blob", text))
 
 
-def load_linked(path: Path, slug: str) -> NotebookNode:
-    """A lesson with its links, its badge and its setup cell (the one with the id "setup") written anew."""
-    notebook = nbformat.reads(relink(path.read_text(encoding="utf-8"), slug), as_version=4)
-    notebook.cells[0].source = BADGE.sub(badge(path.name, slug), notebook.cells[0].source)
+def relink(text: str, old: set[str], slug: str) -> str:
+    """Point every link to one of the repositories `old` at `slug`."""
+    hosts = r"(github\.com/|githubusercontent\.com/|/github/)"
+    for other in old:
+        text = re.sub(rf"{hosts}{re.escape(other)}(?![\w-])", rf"\g<1>{slug}", text)
+    return text
+
+
+def link_lesson(notebook: NotebookNode, name: str, slug: str) -> None:
+    """Write badge and setup cell of a lesson; the setup cell is the one with the id "setup"."""
+    notebook.cells[0].source = BADGE.sub(badge(name, slug), notebook.cells[0].source)
     for cell in notebook.cells:
         if cell.get("id") == SETUP_ID:
             cell.source = SETUP.format(slug=slug)
             cell.metadata["tags"] = [SETUP_TAG]
-    return notebook
 
 
-def write_slug() -> None:
-    slug = read_slug()
+def write_slug(slug: str) -> None:
+    """Write the slug into the lessons and the LINKED files. Their Colab links tell which slug stood there."""
+    linked = [path for path in LINKED if path.exists()]
+    texts = {path: path.read_text(encoding="utf-8") for path in [*find_lessons(), *linked]}
+    old = set().union(*map(linked_slugs, texts.values()))
+    for path, text in texts.items():
+        path.write_text(relink(text, old, slug), encoding="utf-8")
     for path in find_lessons():
-        nbformat.write(load_linked(path, slug), path)
-    for path in LINKED:
-        if path.exists():
-            path.write_text(relink(path.read_text(encoding="utf-8"), slug), encoding="utf-8")
-    print(f"{slug} stands in {len(find_lessons())} lessons and in the README")
+        notebook = load(path)
+        link_lesson(notebook, path.name, slug)
+        nbformat.write(notebook, path)
+    print(f"{slug} stands in {', '.join(path.name for path in texts)}")
 
 
 # --- execution ---
@@ -257,7 +259,8 @@ def clean(notebook: NotebookNode) -> None:
 def save(lessons: list[Path]) -> None:
     slug = read_slug()
     for path in lessons:
-        notebook = load_linked(path, slug)
+        notebook = load(path)
+        link_lesson(notebook, path.name, slug)
         execute(notebook, path.stem)
         clean(notebook)
         private = [root for root in (str(REPO), str(Path.home())) if root in nbformat.writes(notebook)]
@@ -273,7 +276,7 @@ def main() -> int:
     parser.add_argument("lesson", nargs="?", default="", help='number or name of one lesson, such as "04"')
     args = parser.parse_args()
     if args.command == "slug":
-        write_slug()
+        write_slug(read_slug())
         return 0
     lessons = find_lessons(args.lesson)
     if not lessons:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import lessons
 import pytest
@@ -132,17 +133,8 @@ def test_is_small(path):
 # --- the slug: it stands in pyproject.toml, and `make slug` writes it everywhere else ---
 
 
-def test_links_lead_to_this_repository(path):
-    text = path.read_text(encoding="utf-8")
-    assert lessons.linked_slugs(text) == {lessons.read_slug()}, "run `make slug`"
-
-
-def test_a_new_slug_reaches_badge_link_and_setup(path):
-    notebook = lessons.load_linked(path, "someone/fork")
-    text = "\n".join(cell.source for cell in notebook.cells)
-    assert lessons.badge(path.name, "someone/fork") in text
-    assert 'url = "https://github.com/someone/fork"' in text
-    assert f"github.com/{lessons.read_slug()}" not in text
+def test_badge_leads_to_this_repository(path):
+    assert lessons.linked_slugs(path.read_text(encoding="utf-8")) == {lessons.read_slug()}, "run `make slug`"
 
 
 def test_readme_links_every_lesson():
@@ -151,3 +143,17 @@ def test_readme_links_every_lesson():
     assert lessons.linked_slugs(text) == {slug}, "run `make slug`"
     links = [f"/github/{slug}/blob/main/notebooks/{path.name}" for path in lessons.find_lessons()]
     assert [link for link in links if link not in text] == []
+
+
+def test_a_new_slug_reaches_every_file(tmp_path, monkeypatch):
+    for path in [*lessons.find_lessons(), *lessons.LINKED]:
+        shutil.copy(path, tmp_path)
+    monkeypatch.setattr(lessons, "NOTEBOOKS", tmp_path)
+    monkeypatch.setattr(lessons, "LINKED", [tmp_path / path.name for path in lessons.LINKED])
+    lessons.write_slug("someone/fork")
+    for path in tmp_path.iterdir():
+        text = path.read_text(encoding="utf-8")
+        assert "github.com/someone/fork" in text, path.name
+        assert f"{lessons.read_slug()}/" not in text, path.name
+    for path in lessons.find_lessons():
+        assert lessons.badge(path.name, "someone/fork") in lessons.load(path).cells[0].source
