@@ -6,7 +6,8 @@ Needs Pillow and NumPy only, so that it also serves a small computer without Ten
 import os
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -42,10 +43,9 @@ def read_photo(path: Path | str, at_least: int | None = None) -> np.ndarray:
     Raises:
         PhotoError: the file is missing, empty, truncated, or no image.
     """
-    with _opened(path) as image:
-        if at_least:
-            image.draft("RGB", _scaled_size(image.size, at_least))
-        return np.asarray(_to_rgb(_upright(image, _orientation(image))))
+    image = _load(path, at_least)
+    # Pillow turns a TIFF file while loading it, and then reports no orientation any more; the others it leaves.
+    return np.asarray(_to_rgb(_upright(image, _orientation(image))))
 
 
 def photo_size(path: Path | str) -> tuple[int, int]:
@@ -54,10 +54,8 @@ def photo_size(path: Path | str) -> tuple[int, int]:
     Raises:
         PhotoError: as `read_photo`, as far as the header shows it.
     """
-    with _opened(path) as image:
-        width, height = image.size
-        turned = _orientation(image) >= 5  # EXIF values 5-8 exchange width and height
-    return (height, width) if turned else (width, height)
+    size, orientation, is_upright = _header(path)
+    return size if is_upright else _turned_size(size, orientation)
 
 
 def read_mask(path: Path | str, photo_path: Path | str | None = None) -> np.ndarray:
@@ -67,30 +65,33 @@ def read_mask(path: Path | str, photo_path: Path | str | None = None) -> np.ndar
     annotation tools turn the photo before they draw: a mask whose size fits the upright photo only stays as it is.
 
     Args:
-        path: the mask file (grey, palette or 1-bit; colour files must have three equal channels).
+        path: the mask file (grey, palette or 1-bit; colour files must have three equal channels, and
+            what is transparent counts as 0).
         photo_path: the photo whose EXIF orientation applies; None when there is none to apply.
 
     Returns:
         uint8 (height, width): the file's values, unscaled (1-bit files give 0 and 255).
 
     Raises:
-        PhotoError: the file is missing, empty, truncated, no image, or coloured.
+        PhotoError: the file is missing, empty, truncated, no image, coloured, or of 16 bits.
     """
-    with _opened(path) as image:
-        if photo_path is not None:
-            with _opened(photo_path) as photo:
-                orientation, stored_size = _orientation(photo), photo.size
-            if image.size == stored_size:
-                image = _upright(image, orientation)
-        if image.mode == "P":
-            return np.asarray(image, dtype=np.uint8)
-        if image.mode in ("L", "1"):
-            return np.asarray(image.convert("L"))
-        if image.mode in ("LA", "RGB", "RGBA"):
-            values = np.asarray(image.convert("RGB"))
-            if (values == values[..., :1]).all():
-                return values[..., 0]
-        raise PhotoError(path, f"the mask has colours (mode {image.mode})", "Save it as an 8-bit grey PNG")
+    image = _load(path)
+    if photo_path is not None:
+        size, orientation, is_upright = _header(photo_path)
+        if image.size == (_turned_size(size, orientation) if is_upright else size):
+            image = _upright(image, orientation)
+    if image.mode == "P":
+        return np.asarray(image, dtype=np.uint8)
+    if image.mode in ("L", "1"):
+        return np.asarray(image.convert("L"))
+    if image.mode in ("RGB", "LA", "RGBA"):
+        # Transparent is unmarked, whatever colour an annotation tool hides below it.
+        black = Image.new("RGBA", image.size, "black")
+        values = np.asarray(Image.alpha_composite(black, image.convert("RGBA")))[..., :3]
+        if (values == values[..., :1]).all():
+            return np.ascontiguousarray(values[..., 0])
+        raise PhotoError(path, "the mask has colours", "Save it as an 8-bit grey PNG")
+    raise PhotoError(path, f"the mask is not 8-bit grey (its mode is {image.mode})", "Save it as an 8-bit grey PNG")
 
 
 def resize_photo(photo: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -136,44 +137,45 @@ def write_whole(path: Path | str, write: Callable) -> None:
         raise
 
 
-class _opened:
-    """Open an image and turn every way in which that or the decoding can fail into a PhotoError."""
-
-    def __init__(self, path: Path | str):
-        self.path = Path(path)
-
-    def __enter__(self) -> Image.Image:
-        try:
-            if self.path.stat().st_size == 0:
-                raise PhotoError(self.path, "the file is empty (0 bytes)", "Copy it again from the camera")
-            with warnings.catch_warnings():
-                # Pillow warns above 89 megapixels and refuses above 179; inspection cameras reach 100.
-                warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-                self.image = Image.open(self.path)
-        except Exception as error:
-            self._explain(error)
-        return self.image
-
-    def __exit__(self, kind, error, trace) -> None:
-        self.image.close()
-        if isinstance(error, Exception):
-            self._explain(error)
-
-    def _explain(self, error: Exception) -> None:
-        if isinstance(error, PhotoError):
-            raise error
-        if isinstance(error, FileNotFoundError):
-            raise PhotoError(self.path, "the file does not exist", "Check the name and the folder") from error
-        if isinstance(error, (PermissionError, IsADirectoryError)):
-            raise PhotoError(self.path, "the file cannot be opened", "Check that it is a readable file") from error
-        if isinstance(error, Image.DecompressionBombError):
-            raise PhotoError(self.path, "the picture claims more than 179 megapixels",
-                             "Cut it into smaller photos if it is genuine") from error
-        if isinstance(error, Image.UnidentifiedImageError):
-            raise PhotoError(self.path, "this is not a picture in a known format",
-                             "Save it as JPEG or PNG") from error
-        raise PhotoError(self.path, f"the picture is damaged ({error})",
+@contextmanager
+def _explained(path: Path | str) -> Iterator[None]:
+    """Turn every way in which opening or decoding a picture can fail into a PhotoError."""
+    path = Path(path)
+    try:
+        if path.stat().st_size == 0:
+            raise PhotoError(path, "the file is empty (0 bytes)", "Copy it again from the camera")
+        with warnings.catch_warnings():
+            # Pillow warns above 89 megapixels and refuses above 179; inspection cameras reach 100.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            yield
+    except PhotoError:
+        raise
+    except FileNotFoundError as error:
+        raise PhotoError(path, "the file does not exist", "Check the name and the folder") from error
+    except (PermissionError, IsADirectoryError) as error:
+        raise PhotoError(path, "the file cannot be opened", "Check that it is a readable file") from error
+    except (Image.DecompressionBombError, MemoryError) as error:
+        raise PhotoError(path, "the picture claims more than 179 megapixels, or more than the memory holds",
+                         "Cut it into smaller photos if it is genuine") from error
+    except Image.UnidentifiedImageError as error:
+        raise PhotoError(path, "this is not a picture in a known format", "Save it as JPEG or PNG") from error
+    except Exception as error:  # decoders raise many kinds for broken data
+        raise PhotoError(path, f"the picture is damaged ({error})",
                          "Copy it again from the camera, or leave it out") from error
+
+
+def _load(path: Path | str, at_least: int | None = None) -> Image.Image:
+    with _explained(path), Image.open(path) as image:
+        if at_least:
+            image.draft("RGB", _scaled_size(image.size, at_least))
+        image.load()
+    return image
+
+
+def _header(path: Path | str) -> tuple[tuple[int, int], int, bool]:
+    """Size, EXIF orientation, and whether the size is that of the upright photo already."""
+    with _explained(path), Image.open(path) as image:
+        return image.size, _orientation(image), image.format == "TIFF"  # Pillow exchanges the sides of a TIFF itself
 
 
 def _orientation(image: Image.Image) -> int:
@@ -188,6 +190,10 @@ def _upright(image: Image.Image, orientation: int) -> Image.Image:
              5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
              8: Image.Transpose.ROTATE_90}
     return image.transpose(turns[orientation]) if orientation in turns else image
+
+
+def _turned_size(size: tuple[int, int], orientation: int) -> tuple[int, int]:
+    return size[::-1] if 5 <= orientation <= 8 else size  # only these four exchange width and height
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
