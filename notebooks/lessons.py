@@ -174,7 +174,7 @@ def execute(notebook: NotebookNode, name: str) -> None:
         try:
             client.execute()
         except (CellControlSignal, DeadKernelError) as error:
-            raise LessonError(f"{name}: {section(notebook, bar.n)}\n{error}") from error
+            raise LessonError(f"{name} failed. {error}") from error
         bar.set_postfix_str("")
 
 
