@@ -233,23 +233,29 @@ def dropped_findings(available: Data, used: Data) -> Verdict:
     for full, part in zip(_arrays(available, 1), _arrays(used, 1), strict=True):
         if full.shape != part.shape:
             raise ValueError(f"masks of shapes {full.shape} and {part.shape}: pass masks of one photo and size")
-        annotated += np.count_nonzero(full)
-        dropped += np.count_nonzero((full > 0) & (part == 0))
+        annotated += int(np.count_nonzero(full))
+        dropped += int(np.count_nonzero((full > 0) & (part == 0)))
     share = dropped / annotated if annotated else 0.0
     return Verdict("dropped findings", share < 0.001, f"{share:.1%} of {annotated} annotated pixels are background "
                    "in the masks used", share)
 
 
-def _arrays(data: Data, part: int) -> Iterator[np.ndarray]:
-    """The arrays of `data`: item by item, of pairs the photos (part 0) or the masks (part 1)."""
+def _items(data: Data) -> Iterable:
+    """What `data` holds: arrays, or (photo, mask) pairs or batches."""
     cardinality = getattr(data, "cardinality", None)
     if cardinality is not None and int(cardinality()) == -1:  # tf.data.INFINITE_CARDINALITY
         raise ValueError("the data set is endless: pass a few batches of it, data.take(10)")
+    return [data] if hasattr(data, "shape") or isinstance(data, tuple) else data
+
+
+def _arrays(data: Data, part: int) -> Iterator[np.ndarray]:
+    """The arrays of `data`, item by item; of pairs the photos (part 0) or the masks (part 1)."""
     empty = True
-    for item in [data] if hasattr(data, "shape") or isinstance(data, tuple) else data:
+    for item in _items(data):
         array = np.asarray(item[part] if isinstance(item, tuple | list) else item)
-        empty = empty and not array.size
-        yield array
+        if array.size:
+            empty = False
+            yield array
     if empty:
         raise ValueError("nothing to check: the data set is empty")
 
@@ -262,7 +268,7 @@ def _photos(data: Data) -> Iterator[np.ndarray]:
 
 def _pairs(data: Data) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Single (photo, mask) pairs, float, photo (H, W, C) and mask (H, W) or (H, W, C)."""
-    for photos, masks in [data] if isinstance(data, tuple) else data:
+    for photos, masks in _items(data):
         photos, masks = np.asarray(photos, dtype=float), np.asarray(masks, dtype=float)
         yield from zip(photos, masks, strict=True) if photos.ndim == 4 else [(photos, masks)]
 
