@@ -1,5 +1,6 @@
 """Findings: the connected regions of a corrosion mask, and the corroded share with its interval."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import cv2
@@ -30,14 +31,14 @@ class Share(NamedTuple):
 
 
 def find_regions(
-    mask: np.ndarray, probability: np.ndarray, classes: np.ndarray | None = None
+    mask: np.ndarray, probability: np.ndarray, classes: np.ndarray | None = None, names: Sequence[str] = CLASS_NAMES
 ) -> tuple[np.ndarray, list[Region]]:
     """Connected regions of a mask, largest first; pixels that touch at a corner belong together.
 
     mask: bool (H, W). probability: float32 (H, W) in 0..1, averaged over each region for its confidence.
-    classes: uint8 (H, W) class indices; a region gets the class that most of its pixels have, and ``"cor"``
-    without. Returns the label image, int32 (H, W) with 0 outside, and the regions. Raises ValueError for
-    unlike shapes.
+    classes: uint8 (H, W) positions in `names`, background first; a region gets the class that most of its
+    pixels have, and ``"cor"`` without. Returns the label image, int32 (H, W) with 0 outside, and the regions.
+    Raises ValueError for unlike shapes.
     """
     if mask.shape != probability.shape or (classes is not None and classes.shape != mask.shape):
         raise ValueError(f"mask {mask.shape} and probability {probability.shape} must have one shape")
@@ -45,13 +46,12 @@ def find_regions(
     inside = labels[mask]
     areas = stats[:, cv2.CC_STAT_AREA]
     confidence = np.bincount(inside, weights=probability[mask], minlength=count) / np.maximum(areas, 1)
-    names = ["cor"] * count
+    best = ["cor"] * count
     if classes is not None:
-        votes = np.bincount(inside * len(CLASS_NAMES) + classes[mask], minlength=count * len(CLASS_NAMES))
-        best = votes.reshape(count, -1)[:, 1:].argmax(axis=1) + 1
-        names = [CLASS_NAMES[index] for index in best]
+        votes = np.bincount(inside * len(names) + classes[mask], minlength=count * len(names))
+        best = [names[index] for index in votes.reshape(count, -1)[:, 1:].argmax(axis=1) + 1]
     regions = [
-        Region(label, int(areas[label]), tuple(map(int, stats[label, :4])), names[label], value)
+        Region(label, int(areas[label]), tuple(map(int, stats[label, :4])), best[label], value)
         for label, value in enumerate(confidence.tolist()) if label > 0
     ]
     regions.sort(key=lambda region: (-region.area, region.box[1], region.box[0], region.label))

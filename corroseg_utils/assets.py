@@ -1,0 +1,117 @@
+"""Which photo shows which asset: by the 2020 job prefix, by folder, or by a table."""
+
+import hashlib
+import os
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from corroseg_utils.dataset import DataError, job_of
+from corroseg_utils.photos import PHOTO_SUFFIXES
+
+
+class Entry(NamedTuple):
+    """A photo of a report: its file, its name below the photo folder, a file name safe anywhere, and its
+    asset.
+
+    region: part of the photo that counts, as left, top, right, bottom in 0..1 of its width and height, or
+    None.
+    """
+
+    path: Path
+    name: str
+    key: str
+    asset: str
+    place: str = ""
+    date: str = ""
+    region: tuple[float, float, float, float] | None = None
+
+
+def list_photos(folder: Path | str, out: Path | str) -> list[Path]:
+    """Photo files in a folder and the folders below it, sorted by name; `out` and what lies in it is left
+    out.
+
+    Links to folders are not followed, and only regular files count: reading a pipe or a device could block.
+    Raises DataError if the folder is none or holds no photo.
+    """
+    folder, out = Path(folder), Path(out).resolve()
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder. Give the folder that holds the photos.")
+    found = []
+    for here, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if (Path(here) / name).resolve() != out]
+        paths = (Path(here) / name for name in files)
+        found += [path for path in paths if path.suffix.lower() in PHOTO_SUFFIXES and path.is_file()]
+    if not found:
+        raise DataError(f"{folder}: no photo here. Photos end in {', '.join(sorted(PHOTO_SUFFIXES))}.")
+    return sorted(found, key=lambda path: os.fsencode(path.relative_to(folder).as_posix()))
+
+
+def group_photos(photos: list[Path], folder: Path | str, by: str = "job") -> list[Entry]:
+    """Give each photo its asset.
+
+    by: "job", the 2020 prefix `CDM_<number>` or `CDS_<number>` of the file name, or the folder of a photo
+    without one; "folder"; or a CSV file with the columns photo (below `folder`, or just the file name) and
+    asset, and optionally place, date and region ("left top right bottom" in percent of width and height, from
+    the left and the top). A photo that the table lacks goes by "job". Raises DataError for a table that
+    cannot be used.
+    """
+    folder = Path(folder)
+    table = {} if by in ("job", "folder") else _read_table(Path(by))
+    entries = []
+    for path in photos:
+        relative = path.relative_to(folder)
+        name = printable(relative.as_posix())
+        row = table.get(name) or table.get(relative.name) or {}
+        if "asset" not in row:
+            job = job_of(path.stem)
+            parent = folder.resolve().name if relative.parent == Path() else relative.parent.as_posix()
+            row["asset"] = printable(job if by != "folder" and job != path.stem else parent)
+        entries.append(Entry(path, name, safe_key(relative.as_posix()), **row))
+    return entries
+
+
+def safe_key(name: str) -> str:
+    """A file name for anything that belongs to photo `name`: letters, digits and "-" only, different for each
+    name."""
+    slug = re.sub(r"[^A-Za-z0-9]+", "-", Path(name).stem).strip("-")[:40]
+    return f"{slug or 'photo'}-{hashlib.sha256(os.fsencode(name)).hexdigest()[:10]}"
+
+
+def printable(text: str) -> str:
+    """Text that every file and terminal can take: bytes that are no UTF-8 become \\xNN, control characters
+    too."""
+    text = os.fsencode(text).decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _read_table(path: Path) -> dict[str, dict]:
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file. Group by job, by folder, or by a CSV file.") from error
+    except Exception as error:  # pandas raises many kinds for what is not a table
+        raise DataError(f"{path}: cannot be read as a CSV file ({error}).") from error
+    missing = {"photo", "asset"} - set(table.columns)
+    if missing:
+        raise DataError(f"{path}: lacks the column {' and '.join(sorted(missing))}. "
+                        "It needs photo and asset, and may have place, date and region.")
+    rows = {}
+    for row in table.to_dict("records"):
+        entry = {key: printable(row[key].strip()) for key in ("asset", "place", "date") if key in row}
+        if row.get("region", "").strip():
+            entry["region"] = _region(row["region"], path)
+        rows[row["photo"].replace("\\", "/")] = entry
+    return rows
+
+
+def _region(text: str, path: Path) -> tuple[float, float, float, float]:
+    try:
+        left, top, right, bottom = (float(value) / 100 for value in re.split(r"[\s,;]+", text.strip()))
+    except ValueError:
+        left = top = right = bottom = -1.0
+    if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
+        raise DataError(f"{path}: region {text!r} is not left top right bottom in percent, such as 10 0 90 100.")
+    return left, top, right, bottom

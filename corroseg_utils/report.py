@@ -1,0 +1,221 @@
+"""The command `report`: from a folder of photos to an inspection report that an inspector can check.
+
+Each finished photo is a few small files in DIR/photos/, its JSON written last. That is all a killed run needs
+to carry on: a photo whose JSON fits its file, the model and the settings is done. The report's files are then
+made from those in the order of the photos' names, so an interrupted run ends with what an undisturbed one
+makes.
+"""
+
+import argparse
+import contextlib
+import hashlib
+import json
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from corroseg_utils.assets import Entry, group_photos, list_photos
+from corroseg_utils.errors import CorrosegError
+from corroseg_utils.inspection import Surface, inspect
+from corroseg_utils.photo_reader import SECONDS_PER_PHOTO, PhotoReader, ReadPhoto
+from corroseg_utils.photos import PhotoError, read_mask, resize_mask, write_whole
+from corroseg_utils.report_files import Report, write_report
+
+RESULT_FORMAT = 1  # raise it when results of an older version must not be used again
+
+
+class Settings(NamedTuple):
+    """What a result depends on besides the photo and the model. `threshold` None: the model's own."""
+
+    threshold: float | None = None
+    scale: float = 1.0
+    steel: Path | None = None
+
+
+def make_report(photos: Path | str, out: Path | str, segmenter, *, by: str = "job", settings: Settings | None = None,
+                seconds: float = SECONDS_PER_PHOTO, created: str | None = None, quiet: bool = False) -> Report:
+    """Inspect all photos below a folder and write the report's files into `out`; finished photos are not repeated.
+
+    Args:
+        photos, out: folders.
+        segmenter: see segmenter.py.
+        by: how photos belong to assets, see `group_photos`.
+        seconds: limit for reading one photo.
+        created: date of the report, now if None; the only time in its files.
+
+    Returns:
+        The report, with every photo that failed and its reason.
+
+    Raises:
+        CorrosegError: wrong usage; the message says what to do.
+    """
+    photos, out, settings = Path(photos), Path(out), settings or Settings()
+    if not 0 < settings.scale <= 1:
+        raise CorrosegError(f"scale is {settings.scale}, but must be above 0 and at most 1.")
+    entries = group_photos(list_photos(photos, out), photos, by)
+    threshold = segmenter.threshold if settings.threshold is None else settings.threshold
+    model = model_name(segmenter)
+    results = out / "photos"
+    results.mkdir(parents=True, exist_ok=True)
+    failed = {}
+    with _only_run(out), tqdm(total=len(entries), unit="photo", disable=quiet) as bar:
+        todo = []
+        for entry in entries:
+            made_from = _made_from(entry, model, threshold, settings)
+            if _is_done(results / f"{entry.key}.json", made_from):
+                bar.update()
+            else:
+                todo.append((entry, made_from))
+        bar.reset(len(todo))  # time left counts what is left to do
+        for entry, made_from, photo in _read_ahead(todo, settings.scale, seconds):
+            try:
+                if isinstance(photo, PhotoError):
+                    raise photo
+                surface = _surface(entry, photo, settings.steel)
+                result, pictures = inspect(photo, segmenter, threshold, surface)
+                _write_result(results, entry.key, made_from, result, pictures)
+            except PhotoError as error:
+                failed[entry.name] = f"{error.reason}. {error.cure}."
+            except (ValueError, ArithmeticError, MemoryError) as error:
+                failed[entry.name] = f"it could not be inspected ({error}). Leave it out, or report it."
+            bar.update()
+        created = created or datetime.now(UTC).isoformat(timespec="seconds")
+        report = Report(photos, out, entries, failed, model, threshold, settings.scale, created)
+        write_report(report)
+    return report
+
+
+def model_name(segmenter) -> str:
+    """Network, and a mark that differs for another network, description, or weights.
+
+    Weights need not come from a file, so the mark is made from what the model answers to one fixed picture; means of
+    16 blocks with three decimals, because the last bits of an answer may differ from run to run.
+    """
+    picture = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    blocks = segmenter.probability(picture).reshape(4, 16, 4, 16).mean((1, 3))
+    seen = json.dumps([segmenter.about, [f"{value:.3f}" for value in blocks.ravel()]], sort_keys=True)
+    return f"{segmenter.about['network']} {hashlib.sha256(seen.encode()).hexdigest()[:8]}"
+
+
+def _read_ahead(todo: list, scale: float, seconds: float) -> Iterator[tuple[Entry, dict, ReadPhoto | PhotoError]]:
+    """Each photo, or the error it caused; the next one is read while the caller works on this one."""
+    with PhotoReader(scale, seconds) as reader:
+        if todo:
+            reader.ask(todo[0][0].path)
+        for position, (entry, made_from) in enumerate(todo):
+            try:
+                photo = reader.answer()
+            except PhotoError as error:
+                photo = error
+            if position + 1 < len(todo):
+                reader.ask(todo[position + 1][0].path)
+            yield entry, made_from, photo
+
+
+def _made_from(entry: Entry, model: str, threshold: float, settings: Settings) -> dict:
+    """All that a result depends on; a change of any of it makes the photo due again."""
+    mask = _steel_mask(entry, settings.steel)
+    files = [path for path in (entry.path, mask) if path and path.exists()]
+    return {"format": RESULT_FORMAT, "files": [[f.stat().st_size, f.stat().st_mtime_ns] for f in files],
+            "model": model, "threshold": threshold, "scale": settings.scale,
+            "region": list(entry.region) if entry.region else None}
+
+
+def _is_done(path: Path, made_from: dict) -> bool:
+    try:
+        return json.loads(path.read_text("utf-8"))["made_from"] == made_from
+    except (OSError, ValueError, KeyError, TypeError):
+        return False  # absent, or cut short by a power failure
+
+
+def _write_result(folder: Path, key: str, made_from: dict, result: dict, pictures: dict[str, bytes]) -> None:
+    for name, content in pictures.items():
+        write_whole(folder / f"{key}_{name}", lambda file, content=content: file.write(content))
+    text = json.dumps({"made_from": made_from, **result}, separators=(",", ":"))
+    write_whole(folder / f"{key}.json", lambda file: file.write(text.encode()))
+
+
+def _steel_mask(entry: Entry, folder: Path | None) -> Path | None:
+    path = folder and (folder / entry.name).with_suffix(".png")
+    return path if path and path.is_file() else None
+
+
+def _surface(entry: Entry, photo: ReadPhoto, steel: Path | None) -> Surface:
+    """What counts as the whole: the steel mask if there is one, cut to the region if there is one, or the photo."""
+    height, width = photo.pixels.shape[:2]
+    pixels, kind = np.ones((height, width), bool), "photo"
+    mask = _steel_mask(entry, steel)
+    if mask:
+        kind, values = "steel mask", read_mask(mask, entry.path)
+        pixels &= resize_mask((values > 0).astype(np.uint8), (width, height)) > 0
+    if entry.region:
+        left, top, right, bottom = (round(v * n) for v, n in zip(entry.region, [width, height] * 2, strict=True))
+        region = np.zeros((height, width), bool)
+        region[top:bottom, left:right] = True
+        kind, pixels = ("region" if kind == "photo" else "steel mask in region"), pixels & region
+    return Surface(kind, None if kind == "photo" else pixels)
+
+
+@contextlib.contextmanager
+def _only_run(out: Path) -> Iterator[None]:
+    """Keep a second run out of the same folder, and clear what a killed run left half-written."""
+    with open(out / ".lock", "w") as lock:
+        try:
+            import fcntl
+
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with the process, however that ends
+        except ImportError:  # Windows: nothing to lock with, two runs at once stay the user's care
+            pass
+        except OSError as error:
+            raise CorrosegError(f"{out}: another run is writing here. Wait, or choose another folder.") from error
+        for half in [*out.glob(".writing-*"), *(out / "photos").glob(".writing-*")]:
+            half.unlink()
+        yield
+
+
+def add_parser(subparsers) -> None:
+    """Add the command `report` to the command line."""
+    parser = subparsers.add_parser(
+        "report", help="inspect a folder of photos and write a report",
+        description="Inspect all photos in a folder and the folders below it: corroded share, findings and grades of "
+        "each photo and asset, as report.html, findings.csv, findings.json and coco.json. A run that was stopped "
+        "carries on where it was. The grades are a decision aid, not a class survey.")
+    parser.add_argument("photos", type=Path, metavar="PHOTOS", help="folder of photos")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the report")
+    parser.add_argument("--model", type=Path, metavar="PATH", help="a model file; the shipped model by default")
+    parser.add_argument("--threshold", type=float, metavar="T",
+                        help="probability 0-1 from which a pixel is marked; the model's own by default")
+    parser.add_argument("--scale", type=float, default=1.0, metavar="S",
+                        help="share of the photo's width and height to work at; 0.5, half resolution, is faster")
+    parser.add_argument("--assets", default="job", metavar="BY",
+                        help="job: the prefix CDM_<number> or CDS_<number>, or the folder of a photo without one "
+                        "(default); folder; or a CSV file with the columns photo and asset, and optionally place, "
+                        "date (YYYY-MM-DD) and region (left top right bottom in percent)")
+    parser.add_argument("--steel", type=Path, metavar="FOLDER",
+                        help="folder of masks <photo name>.png, in the subfolders of the photos, above 0 where there "
+                        "is steel: the area that counts; the whole photo by default")
+    parser.add_argument("--seconds", type=float, default=SECONDS_PER_PHOTO,
+                        help="limit for reading one photo (default: %(default)g)")
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from corroseg_utils.segmenter import load_segmenter
+
+    if options.threshold is not None and not 0 < options.threshold < 1:
+        raise CorrosegError(f"--threshold is {options.threshold}, but must lie between 0 and 1.")
+    if options.steel and not options.steel.is_dir():
+        raise CorrosegError(f"{options.steel}: no such folder. --steel is the folder of the steel masks.")
+    report = make_report(options.photos, options.out, load_segmenter(options.model), by=options.assets,
+                         settings=Settings(options.threshold, options.scale, options.steel),
+                         seconds=options.seconds)
+    for name, reason in report.failed.items():
+        print(f"{name}: {reason}", file=sys.stderr)
+    print(f"{len(report.entries) - len(report.failed)} of {len(report.entries)} photos inspected: "
+          f"{options.out / 'report.html'}")
+    return 1 if report.failed else 0

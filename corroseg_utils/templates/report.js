@@ -1,0 +1,305 @@
+"use strict";
+(() => {
+const $ = (selector) => document.querySelector(selector);
+const rows = [...document.querySelectorAll("#photos tbody tr")];
+const rowOf = new Map(rows.map((row) => [row.dataset.id, row]));
+const nameOf = new Map(rows.map((row) => [row.dataset.photo, row]));
+const NUMBERS = new Set(["share", "d610", "iso", "findings", "review"]);
+const IMO = ["GOOD", "FAIR", "POOR"];
+const VERDICTS = ["confirm", "reject"];
+const SCHEMA = "corroseg-review/1";
+
+/* Review: photo name -> finding number -> {verdict, comment}. Kept in the browser's storage between visits where
+   it allows that; the file that the inspector saves is what counts. */
+const review = new Map();
+const memory = `corroseg-review ${document.body.dataset.created} ${document.body.dataset.model}`;
+
+function note(photo, finding) {
+  return review.get(photo)?.get(finding) ?? { verdict: "", comment: "" };
+}
+
+function setNote(photo, finding, change) {
+  const value = { ...note(photo, finding), ...change };
+  if (!review.has(photo)) review.set(photo, new Map());
+  if (value.verdict || value.comment) review.get(photo).set(finding, value);
+  else review.get(photo).delete(finding);
+  countReviewed(nameOf.get(photo));
+}
+
+function countReviewed(row) {
+  const done = [...(review.get(row.dataset.photo)?.values() ?? [])].filter((n) => n.verdict).length;
+  row.dataset.review = done;
+  row.querySelector("td.review").textContent = `${done} / ${row.dataset.findings}`;
+}
+
+function reviewJson() {
+  const photos = {};
+  for (const photo of [...review.keys()].sort()) {
+    const notes = [...review.get(photo)].sort((a, b) => a[0] - b[0]);
+    if (notes.length) photos[photo] = Object.fromEntries(notes);
+  }
+  const { created, model } = document.body.dataset;
+  return JSON.stringify({ schema: SCHEMA, report: created, model, photos }, null, 1);
+}
+
+/* Takes what fits this report from a review file and returns how many notes did not. */
+function readReview(text) {
+  const content = JSON.parse(text);
+  if (content?.schema !== SCHEMA || typeof content.photos !== "object") throw new Error(`no ${SCHEMA} file`);
+  let unknown = 0;
+  for (const [photo, notes] of Object.entries(content.photos)) {
+    for (const [number, value] of Object.entries(notes ?? {})) {
+      const row = nameOf.get(photo);
+      const finding = Number(number);
+      if (!row || !(finding >= 1 && finding <= Number(row.dataset.findings))) { unknown += 1; continue; }
+      setNote(photo, finding, {
+        verdict: VERDICTS.includes(value?.verdict) ? value.verdict : "",
+        comment: typeof value?.comment === "string" ? value.comment.slice(0, 2000) : "",
+      });
+    }
+  }
+  return unknown;
+}
+
+function say(text) { $("#review-state").textContent = text; }
+
+function changed() {
+  try { localStorage.setItem(memory, reviewJson()); } catch { /* private mode or no storage: the file remains */ }
+  say("Review not saved to a file yet");
+}
+
+$("#save").addEventListener("click", () => {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([reviewJson()], { type: "application/json" }));
+  link.download = "review.json";
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  say("Review saved");
+});
+
+$("#load").addEventListener("change", async (event) => {
+  const [file] = event.target.files;
+  event.target.value = "";
+  if (!file) return;
+  try {
+    const unknown = readReview(await file.text());
+    changed();
+    say(`Review loaded${unknown ? `; ${unknown} notes are about no finding of this report` : ""}`);
+  } catch (error) {
+    say(`Not loaded: ${error.message}`);
+  }
+  applyFilters();
+});
+
+/* Overview: sort and filter. */
+let shown = rows;
+
+function applyFilters() {
+  const f = Object.fromEntries(new FormData($("#filters")));
+  const text = f.text.toLowerCase();
+  shown = [...$("#photos tbody").rows].filter((row) => {
+    const d = row.dataset;
+    const isDone = Number(d.review) >= Number(d.findings);
+    const keep = (!f.asset || d.asset === f.asset) && (!f.imo || d.imo === f.imo)
+      && (f.d610 === "" || Number(d.d610) <= Number(f.d610)) && (!f.iso || Number(d.iso) >= Number(f.iso))
+      && (!f.from || d.date >= f.from) && (!f.to || (d.date !== "" && d.date <= f.to))
+      && (!f.review || isDone === (f.review === "done")) && d.photo.toLowerCase().includes(text);
+    row.hidden = !keep;
+    return keep;
+  });
+  $("#count").textContent = `${shown.length} of ${rows.length} photos`;
+}
+
+function sortBy(button) {
+  const key = button.dataset.sort;
+  const head = button.closest("th");
+  const falling = head.getAttribute("aria-sort") === "ascending";
+  for (const other of $("#photos thead tr").cells) other.removeAttribute("aria-sort");
+  head.setAttribute("aria-sort", falling ? "descending" : "ascending");
+  const value = (row) => {
+    const own = row.dataset[key];
+    return NUMBERS.has(key) ? Number(own) : key === "imo" ? IMO.indexOf(own) : own;
+  };
+  const collator = new Intl.Collator("en", { numeric: true });
+  const compare = (a, b) => typeof a === "number" ? a - b : collator.compare(a, b);
+  const sorted = rows.map((row) => [value(row), row]).sort((a, b) => compare(a[0], b[0]) * (falling ? -1 : 1));
+  $("#photos tbody").append(...sorted.map((pair) => pair[1]));
+  applyFilters();
+}
+
+for (const button of document.querySelectorAll("[data-sort]")) button.addEventListener("click", () => sortBy(button));
+$("#filters").addEventListener("input", applyFilters);
+$("#filters").addEventListener("submit", (event) => event.preventDefault());
+$("#filters").addEventListener("reset", () => setTimeout(applyFilters));
+for (const id of ["#print", "#print-photo"]) $(id).addEventListener("click", () => window.print());
+
+/* One photo. Its pictures become images only now. */
+let open = null;
+let chosen = 0;
+
+function show(id) {
+  const data = JSON.parse(document.getElementById(`data-${id}`).textContent);
+  const p = data.record;
+  open = p;
+  chosen = 0;
+  $("#overview").hidden = true;
+  $("#view").hidden = false;
+  const place = shown.indexOf(rowOf.get(id));
+  $("#position").textContent = place < 0 ? "" : `${place + 1} of ${shown.length}`;
+  $("#previous").disabled = place <= 0;
+  $("#next").disabled = place < 0 || place === shown.length - 1;
+  $("#name").textContent = p.photo;
+  const percent = (value) => `${value.toFixed(2)} %`;
+  $("#facts").textContent = [
+    p.asset, p.place, p.date,
+    `corroded ${percent(p.corroded_percent)} of the ${p.surface} (${percent(p.corroded_low)} to ${percent(p.corroded_high)})`,
+    p.surface === "photo" ? "" : `which is ${percent(p.surface_percent)} of the photo`,
+    `IMO ${p.imo}`, `ASTM D610 ${p.astm_d610}`, `ISO 4628-3 ${p.iso_4628_3}`,
+  ].filter(Boolean).join(" \u00b7 ");
+  $("#before").src = data.photo;
+  $("#before").alt = `Photo ${p.photo}`;
+  $("#layer").src = data.mask;
+  $("#layer").alt = `Overlay: ${percent(p.corroded_percent)} of the ${p.surface} marked as corroded, in ${p.findings.length} findings`;
+  $("#rest").textContent = p.rest.regions
+    ? `Not listed: ${p.rest.regions} small regions, together ${p.rest.area_percent.toFixed(3)} %` : "";
+  $("#boxes").setAttribute("viewBox", `0 0 ${p.width} ${p.height}`);
+  $("#boxes").replaceChildren(...p.findings.map(box));
+  $("#findings").replaceChildren(...p.findings.map(item));
+  p.findings.forEach((finding) => mark(finding.finding));
+  slide($("#slider").value);
+  window.scrollTo(0, 0);
+  $("#name").focus({ preventScroll: true });
+}
+
+function box(finding) {
+  const rect = document.createElementNS("http://www.w3.org/2000/svg", "rect");
+  const [x, y, width, height] = finding.box;
+  for (const [key, value] of Object.entries({ x, y, width, height })) rect.setAttribute(key, value);
+  return rect;
+}
+
+function item(finding) {
+  const line = document.createElement("li");
+  const text = document.createElement("p");
+  const sure = `confidence ${finding.confidence.toFixed(2)}`;
+  text.textContent = `${finding.finding}. ${finding.class}, ${finding.area_percent.toFixed(2)} %, ${sure}`;
+  const buttons = VERDICTS.map((verdict) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.dataset.verdict = verdict;
+    button.textContent = verdict === "confirm" ? "Confirm" : "Reject";
+    button.setAttribute("aria-label", `${button.textContent} finding ${finding.finding}`);
+    button.addEventListener("click", () => judge(finding.finding, verdict));
+    return button;
+  });
+  const comment = document.createElement("input");
+  comment.type = "text";
+  comment.maxLength = 2000;
+  comment.placeholder = "Comment";
+  comment.setAttribute("aria-label", `Comment on finding ${finding.finding}`);
+  comment.value = note(open.photo, finding.finding).comment;
+  comment.addEventListener("input", () => {
+    setNote(open.photo, finding.finding, { comment: comment.value });
+    changed();
+  });
+  line.append(text, ...buttons, comment);
+  line.addEventListener("focusin", () => choose(finding.finding));
+  line.addEventListener("click", () => choose(finding.finding));
+  return line;
+}
+
+function judge(finding, verdict) {
+  const isSame = note(open.photo, finding).verdict === verdict;
+  setNote(open.photo, finding, { verdict: isSame ? "" : verdict });
+  mark(finding);
+  changed();
+}
+
+function mark(finding) {
+  const { verdict } = note(open.photo, finding);
+  const line = $("#findings").children[finding - 1];
+  if (verdict) line.dataset.verdict = verdict === "confirm" ? "confirmed" : "rejected";
+  else delete line.dataset.verdict;
+  for (const button of line.querySelectorAll("button")) {
+    button.setAttribute("aria-pressed", String(button.dataset.verdict === verdict));
+  }
+  $("#boxes").children[finding - 1].classList.toggle("rejected", verdict === "reject");
+}
+
+function choose(finding) {
+  if (!open || finding < 1 || finding > open.findings.length) return;
+  chosen = finding;
+  for (const list of [$("#findings"), $("#boxes")]) {
+    [...list.children].forEach((child, index) => child.classList.toggle("chosen", index === finding - 1));
+  }
+  $("#findings").children[finding - 1].scrollIntoView({ block: "nearest" });
+}
+
+function slide(value) {
+  $("#slider").value = value;
+  $("#layer").style.clipPath = `inset(0 0 0 ${value}%)`;
+  $("#handle").style.left = `${value}%`;
+}
+
+$("#slider").addEventListener("input", (event) => slide(event.target.value));
+function drag(event) {
+  if (event.type === "pointermove" && !event.buttons) return;
+  event.preventDefault();
+  const area = $("#stage").getBoundingClientRect();
+  slide(Math.min(100, Math.max(0, 100 * (event.clientX - area.left) / area.width)));
+}
+$("#stage").addEventListener("pointerdown", drag);
+$("#stage").addEventListener("pointermove", drag);
+
+function step(by) {
+  const next = shown[shown.indexOf(rowOf.get(open.id)) + by];
+  if (next) location.hash = next.dataset.id;
+}
+
+function back() {
+  location.hash = "overview";
+}
+
+/* The address says which photo is open, so that the browser's own "back" works. */
+function follow() {
+  const id = decodeURIComponent(location.hash.slice(1));
+  if (rowOf.has(id)) { show(id); return; }
+  const last = open;
+  open = null;
+  $("#view").hidden = true;
+  $("#overview").hidden = false;
+  if (last) {
+    applyFilters();
+    rowOf.get(last.id).querySelector("a").focus();
+  }
+}
+
+$("#back").addEventListener("click", back);
+$("#previous").addEventListener("click", () => step(-1));
+$("#next").addEventListener("click", () => step(1));
+window.addEventListener("hashchange", follow);
+
+const KEYS = {
+  n: () => step(1), p: () => step(-1), j: () => choose(chosen + 1), k: () => choose(chosen - 1),
+  c: () => chosen && judge(chosen, "confirm"), r: () => chosen && judge(chosen, "reject"),
+  m: () => chosen && $("#findings").children[chosen - 1].querySelector("input").focus(),
+  o: () => slide(Number($("#slider").value) < 100 ? 100 : 0),
+};
+
+document.addEventListener("keydown", (event) => {
+  if (!open || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === "Escape") { back(); return; }
+  const isTyping = event.target.matches("input:not([type=range]):not([type=checkbox]), select");
+  const action = KEYS[event.key];
+  if (action && !isTyping && $("#use-keys").checked) {
+    event.preventDefault();
+    action();
+  }
+});
+
+try {
+  const kept = localStorage.getItem(memory);
+  if (kept) { readReview(kept); say("Review of the last visit restored"); }
+} catch { /* no storage, or another program's entry */ }
+follow();
+})();

@@ -1,0 +1,272 @@
+import csv
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from report_helpers import files_in, photo_with, report_on, sample_photos, save
+
+from corroseg_utils.annotations import decode_rle
+from corroseg_utils.assets import group_photos, list_photos, printable, safe_key
+from corroseg_utils.errors import CorrosegError
+from corroseg_utils.report import Settings
+from corroseg_utils.report_files import CSV_COLUMNS
+
+HELPERS = Path(__file__).with_name("report_helpers.py")
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sample")
+    report = report_on(sample_photos(folder / "photos"), folder / "out")
+    return report, json.loads((folder / "out" / "findings.json").read_text("utf-8"))
+
+
+def test_photos_by_hand(sample):
+    _, content = sample
+    by_name = {photo["photo"]: photo for photo in content["photos"]}
+    assert list(by_name) == ["CDM_1_IMG_0.png", "CDM_1_IMG_2.png", "CDS_2_IMG_0.png", "a/CDM_1_IMG_1.png",
+                             "tank/left.png"]
+    quarter, small, none, all_of_it = (by_name[name] for name in (
+        "CDM_1_IMG_0.png", "a/CDM_1_IMG_1.png", "CDM_1_IMG_2.png", "tank/left.png"))
+    assert (quarter["corroded_percent"], quarter["astm_d610"], quarter["iso_4628_3"], quarter["imo"]) == (
+        25, "2-S", "Ri 5", "POOR")
+    assert quarter["findings"] == [{"finding": 1, "class": "cor", "area_pixels": 1200, "area_percent": 25.0,
+                                    "box": [0, 0, 40, 30], "confidence": 0.9}]
+    assert (small["corroded_percent"], small["astm_d610"], small["imo"]) == (2, "5-S", "GOOD")
+    assert [finding["box"] for finding in small["findings"]] == [[0, 0, 8, 6], [20, 20, 8, 6]]
+    assert (none["corroded_percent"], none["astm_d610"], none["iso_4628_3"], none["findings"]) == (0, "10", "Ri 0", [])
+    assert (all_of_it["corroded_percent"], all_of_it["astm_d610"]) == (100, "0")
+    assert all(photo["surface"] == "photo" for photo in content["photos"])
+
+
+def test_assets_by_hand(sample):
+    _, content = sample
+    assert [asset["asset"] for asset in content["assets"]] == ["tank", "CDS_2", "CDM_1"]  # worst first
+    job = content["assets"][2]
+    assert job["photos"] == 3 and job["findings"] == 3
+    assert (job["worst"]["photo"], job["worst"]["astm_d610"]) == ("CDM_1_IMG_0.png", "2-S")
+    assert job["weighted"]["corroded_percent"] == 9.0  # (25 + 2 + 0) / 3, photos of one size
+    assert (job["weighted"]["astm_d610"], job["weighted"]["imo"]) == ("4", "FAIR")
+
+
+def test_weighted_share_counts_pixels(tmp_path):
+    save(tmp_path / "photos" / "CDM_1_a.png", photo_with((0, 0, 80, 60)))
+    save(tmp_path / "photos" / "CDM_1_b.png", photo_with(size=(160, 120)))
+    report_on(tmp_path / "photos", tmp_path / "out")
+    (asset,) = json.loads((tmp_path / "out" / "findings.json").read_text())["assets"]
+    assert asset["weighted"]["corroded_percent"] == 20.0  # 4,800 of 4,800 + 19,200 pixels
+
+
+def test_csv_has_a_row_for_each_finding_and_each_photo_without(sample):
+    report, content = sample
+    with open(report.out / "findings.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert tuple(rows[0]) == CSV_COLUMNS
+    assert len(rows) == 6
+    assert [row["finding"] for row in rows if row["photo"] == "CDM_1_IMG_2.png"] == [""]
+    assert {row["asset"] for row in rows} == {"CDM_1", "CDS_2", "tank"}
+
+
+def test_findings_json_follows_its_schema(sample):
+    jsonschema = pytest.importorskip("jsonschema", reason="jsonschema (comes with Jupyter) is not installed")
+    schema = Path(__file__).parent.parent / "corroseg_utils" / "templates" / "findings.schema.json"
+    jsonschema.validate(sample[1], json.loads(schema.read_text()))
+
+
+def test_coco_masks_equal_the_corrosion_at_full_size_even_at_half_scale(tmp_path):
+    photo = photo_with((0, 0, 40, 30), (60, 40, 64, 44))
+    save(tmp_path / "photos" / "a.png", photo)
+    report_on(tmp_path / "photos", tmp_path / "out", settings=Settings(scale=0.5))
+    coco = json.loads((tmp_path / "out" / "coco.json").read_text())
+    assert coco["images"] == [{"id": 1, "file_name": "a.png", "width": 80, "height": 60}]
+    mask = sum(decode_rle(annotation["segmentation"]) for annotation in coco["annotations"])
+    np.testing.assert_array_equal(mask, photo[..., 0] > photo[..., 2])
+    assert [a["bbox"] for a in coco["annotations"]] == [[0, 0, 40, 30], [60, 40, 4, 4]]
+    assert [a["area"] for a in coco["annotations"]] == [1200, 16]
+
+
+def test_small_regions_are_counted_but_not_listed(tmp_path):
+    specks = [(x, y, x + 1, y + 1) for x in range(0, 200, 10) for y in range(0, 150, 10)]
+    save(tmp_path / "photos" / "a.png", photo_with(*specks, (20, 30, 25, 35), size=(200, 150)))
+    report_on(tmp_path / "photos", tmp_path / "out")
+    (photo,) = json.loads((tmp_path / "out" / "findings.json").read_text())["photos"]
+    assert [finding["area_pixels"] for finding in photo["findings"]] == [25]
+    assert photo["rest"]["regions"] == 299  # one of the 300 lies in the spot
+    assert photo["astm_d610"] == "5-P"
+    coco = json.loads((tmp_path / "out" / "coco.json").read_text())
+    assert sum(annotation["area"] for annotation in coco["annotations"]) == 25 + 299
+
+
+def test_steel_mask_and_region_are_the_denominator(tmp_path):
+    photos, steel = tmp_path / "photos", tmp_path / "steel"
+    for name in ("steel", "region", "both", "plain"):
+        save(photos / "x" / f"{name}.png", photo_with((0, 0, 40, 30)))
+    mask = np.zeros((60, 80), np.uint8)
+    mask[:, :40] = 255
+    for name in ("steel", "both"):
+        save(steel / "x" / f"{name}.png", mask)
+    table = tmp_path / "assets.csv"
+    table.write_text("photo,asset,place,date,region\nx/region.png,A,Deck,2026-01-02,0 0 50 50\n"
+                     "x/both.png,A,Hold,2026-01-03,0 50 100 100\n", "utf-8")
+    report_on(photos, tmp_path / "out", by=str(table), settings=Settings(steel=steel))
+    content = json.loads((tmp_path / "out" / "findings.json").read_text())
+    found = {p["photo"]: (p["surface"], p["surface_percent"], p["corroded_percent"]) for p in content["photos"]}
+    assert found == {
+        "x/steel.png": ("steel mask", 50, 50), "x/region.png": ("region", 25, 100),
+        "x/both.png": ("steel mask in region", 25, 0), "x/plain.png": ("photo", 100, 25),
+    }
+    asset = next(asset for asset in content["assets"] if asset["asset"] == "A")
+    assert (asset["places"], asset["first_date"], asset["last_date"]) == (["Deck", "Hold"], "2026-01-02",
+    "2026-01-03")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("photo\nx.png\n", "asset"), ("photo,asset,region\nx.png,A,1 2 3\n", "region"), ("", "CSV")],
+)
+def test_bad_asset_tables_are_explained(tmp_path, text, message):
+    photo = save(tmp_path / "photos" / "x.png", photo_with())
+    table = tmp_path / "assets.csv"
+    table.write_text(text)
+    with pytest.raises(CorrosegError, match=message):
+        group_photos([photo], tmp_path / "photos", str(table))
+
+
+def test_grouping_by_job_and_by_folder(tmp_path):
+    photos = sample_photos(tmp_path / "photos")
+    by_job = [entry.asset for entry in group_photos(list_photos(photos, tmp_path / "out"), photos, "job")]
+    by_folder = [entry.asset for entry in group_photos(list_photos(photos, tmp_path / "out"), photos, "folder")]
+    assert by_job == ["CDM_1", "CDM_1", "CDS_2", "CDM_1", "tank"]
+    assert by_folder == ["photos", "photos", "photos", "a", "tank"]
+
+
+def test_report_inside_the_photo_folder_does_not_inspect_itself(tmp_path):
+    photos = sample_photos(tmp_path / "photos")
+    for _ in range(2):
+        assert len(report_on(photos, photos / "report").entries) == 5
+
+
+def test_exif_date_and_rotation(tmp_path):
+    from PIL import Image
+
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    exif.get_ifd(0x8769)[0x9003] = "2020:10:05 12:00:00"
+    save(tmp_path / "photos" / "a.jpg", photo_with((0, 0, 40, 60)), exif=exif, quality=95)
+    report_on(tmp_path / "photos", tmp_path / "out")
+    (photo,) = json.loads((tmp_path / "out" / "findings.json").read_text())["photos"]
+    assert (photo["width"], photo["height"], photo["date"]) == (60, 80, "2020-10-05")
+    assert photo["findings"][0]["box"][2] == 60  # over the whole width, as the photo stands
+
+
+def test_second_run_repeats_nothing_and_changes_nothing(tmp_path):
+    photos, out = sample_photos(tmp_path / "photos"), tmp_path / "out"
+    report_on(photos, out)
+    before, times = files_in(out), {p: p.stat().st_mtime_ns for p in (out / "photos").iterdir()}
+    report_on(photos, out)
+    assert files_in(out) == before
+    assert {p: p.stat().st_mtime_ns for p in (out / "photos").iterdir()} == times
+
+
+def test_what_changed_is_inspected_again(tmp_path):
+    photos, out = sample_photos(tmp_path / "photos"), tmp_path / "out"
+    report_on(photos, out)
+    save(photos / "CDM_1_IMG_2.png", photo_with((0, 0, 80, 30)))
+    (out / "photos" / f"{safe_key('tank/left.png')}.json").write_text('{"made_from": {')  # cut by a power failure
+    report_on(photos, out)
+    fresh = tmp_path / "fresh"
+    report_on(photos, fresh)
+    assert files_in(out) == files_in(fresh)
+    report_on(photos, out, settings=Settings(threshold=0.95))
+    assert json.loads((out / "findings.json").read_text())["photos"][0]["corroded_percent"] == 0
+
+
+def test_broken_photos_are_listed_and_the_rest_is_done(tmp_path):
+    photos, out = sample_photos(tmp_path / "photos"), tmp_path / "out"
+    (photos / "empty.jpg").touch()
+    (photos / "text.png").write_text("no picture")
+    report = report_on(photos, out)
+    assert set(report.failed) == {"empty.jpg", "text.png"}
+    content = json.loads((out / "findings.json").read_text())
+    assert len(content["photos"]) == 5
+    assert [(f["photo"], bool(f["reason"])) for f in content["failed"]] == [("empty.jpg", True), ("text.png", True)]
+    page = (out / "report.html").read_text()
+    assert "empty.jpg" in page and "text.png" in page
+    save(photos / "empty.jpg", photo_with())
+    assert set(report_on(photos, out).failed) == {"text.png"}  # mended, and seen to be
+
+
+def test_a_photo_broken_since_the_last_run_is_not_reported_with_its_old_result(tmp_path):
+    photos, out = sample_photos(tmp_path / "photos"), tmp_path / "out"
+    report_on(photos, out)
+    (photos / "tank" / "left.png").write_bytes(b"x")
+    assert set(report_on(photos, out).failed) == {"tank/left.png"}
+    assert "tank/left.png" not in [p["photo"] for p in json.loads((out /
+    "findings.json").read_text())["photos"]]
+
+
+def test_no_photos_is_an_error_that_says_so(tmp_path):
+    with pytest.raises(CorrosegError, match="no photo"):
+        report_on(tmp_path, tmp_path / "out")
+    with pytest.raises(CorrosegError, match="no such folder"):
+        report_on(tmp_path / "nowhere", tmp_path / "out")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs file locks of POSIX")
+def test_two_runs_at_once_do_not_mix(tmp_path):
+    import fcntl
+
+    photos, out = sample_photos(tmp_path / "photos"), tmp_path / "out"
+    out.mkdir()
+    with open(out / ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(CorrosegError, match="another run"):
+            report_on(photos, out)
+
+
+def test_killed_at_random_and_resumed_equals_an_undisturbed_run(tmp_path):
+    photos, chance = tmp_path / "photos", random.Random(7)
+    for number in range(40):
+        save(photos / f"CDM_{number % 4}_IMG_{number}.png", photo_with((number, 10, number + 20, 40)))
+    (photos / "broken.jpg").write_bytes(b"\xff\xd8\xff")
+    report_on(photos, tmp_path / "whole")
+    command = [sys.executable, str(HELPERS), str(photos), str(tmp_path / "killed"), "0.05"]
+    environment = os.environ | {"PYTHONPATH": str(HELPERS.parent.parent)}
+    killed = 0
+    for _ in range(4):
+        run = subprocess.Popen(command, env=environment)
+        finished = len(list((tmp_path / "killed").glob("photos/*.json")))
+        deadline = time.monotonic() + 60
+        # Let it finish at least one photo more, then kill it wherever it is.
+        while len(list((tmp_path / "killed").glob("photos/*.json"))) <= finished and run.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        time.sleep(chance.uniform(0, 0.1))
+        run.kill()
+        killed += run.wait() != 0
+    assert killed == 4
+    done = {p: p.stat().st_mtime_ns for p in (tmp_path / "killed").glob("photos/*.json")}
+    assert subprocess.run(command, env=environment).returncode == 0
+    assert files_in(tmp_path / "killed") == files_in(tmp_path / "whole")
+    assert all(p.stat().st_mtime_ns == t for p, t in done.items())  # no finished photo was repeated
+
+
+@pytest.mark.parametrize(
+    "name", ["a b", "../../etc/passwd", "<script>alert(1)</script>", 'x"y', "n\nl", "ö.jpg", "." * 9]
+)
+def test_keys_are_safe_file_names_and_differ(name):
+    key = safe_key(name)
+    assert all(c.isascii() and (c.isalnum() or c == "-") for c in key) and 1 < len(key) < 60
+    assert safe_key(name + "x") != key
+
+
+def test_printable_escapes_what_terminals_obey():
+    assert printable("a\nb\x1b[31m") == "a\\nb\\x1b[31m"
+    assert printable("rött") == "rött"
+    assert printable("\udcff.jpg") == "\\xff.jpg"
