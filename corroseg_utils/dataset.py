@@ -80,7 +80,7 @@ def read_2020(folder: Path | str) -> pd.DataFrame:
     used when present, else `split_by_group`.
 
     Raises:
-        DataError: the table is missing or lacks a column.
+        DataError: the table is missing, lacks a column, or a row names no photo; or `split.csv` names a group twice.
     """
     folder = Path(folder)
     table = _read_csv(folder / "support_dataset.csv", ["images_names", "mask_1"])
@@ -104,7 +104,7 @@ def read_2020(folder: Path | str) -> pd.DataFrame:
 
 
 def read_pairs(photos: Path | str, masks: Path | str) -> pd.DataFrame:
-    """Read a folder of photos and a folder of class-index masks (above 0 is corrosion) with the same names.
+    """Read a folder of photos and a folder of masks with the same names: class indices, or black and white.
 
     Pairing is by name, never by sorted order. A photo without a mask file is reported by `check_data`.
 
@@ -126,19 +126,20 @@ def read_pairs(photos: Path | str, masks: Path | str) -> pd.DataFrame:
 def read_manifest(csv: Path | str) -> pd.DataFrame:
     """Read a manifest CSV: `image` and `mask` relative to the file, and optionally `group`, `split`, `fold`, `source`.
 
-    Masks hold class indices. Without a `split` column the split is made by group.
+    Masks hold class indices, or black and white; an empty `mask` means that the photo shows no damage. Without a
+    `split` column the split is made by group. A photo without a group is a group of its own.
 
     Raises:
-        DataError: the file is missing or lacks a column.
+        DataError: the file is missing, lacks a column, or a row names no image.
     """
     csv = Path(csv)
     table = _read_csv(csv, ["image", "mask"])
-    manifest = table.drop(columns=["image", "mask"])
+    manifest = table.drop(columns=["image", "mask", "photo", "findings"], errors="ignore")
     manifest.insert(0, "photo", [csv.parent / name for name in table["image"]])
-    if "group" not in table:
-        manifest["group"] = [job_of(photo.stem) for photo in manifest["photo"]]
+    jobs = pd.Series([job_of(photo.stem) for photo in manifest["photo"]], table.index, dtype=str)
+    manifest["group"] = table["group"].fillna(jobs) if "group" in table else jobs
     if "source" in table:  # group names of two sources may coincide
-        manifest["group"] = table["source"].astype(str) + "/" + manifest["group"].astype(str)
+        manifest["group"] = table["source"].fillna("") + "/" + manifest["group"]
     manifest["findings"] = [(Finding(csv.parent / name, "index", 0),) if pd.notna(name) else ()
                             for name in table["mask"]]
     manifest["split"] = table["split"] if "split" in table else split_by_group(manifest["group"])
@@ -195,7 +196,8 @@ def merge_findings(findings: Sequence[tuple[np.ndarray, str]]) -> np.ndarray:
     """Merge the findings of one photo into one mask of class indices.
 
     Args:
-        findings: (mask, name) each: uint8 (H, W); "index" masks hold class indices, the others 0 and 255.
+        findings: (mask, name) each: uint8 (H, W); the masks hold 0 and 255, and those named "index" may hold class
+            indices instead. An "index" mask of 0 and 255 marks class 1: most tools export corrosion as white.
 
     Returns:
         uint8 (H, W) of class indices. Where findings overlap, the later one in PRECEDENCE wins.
@@ -203,7 +205,7 @@ def merge_findings(findings: Sequence[tuple[np.ndarray, str]]) -> np.ndarray:
     merged = np.zeros_like(findings[0][0])
     for mask, name in sorted(findings, key=lambda finding: PRECEDENCE.index(finding[1])):
         if name == "index":
-            merged = np.maximum(merged, mask)
+            merged = np.maximum(merged, mask // 255 if np.isin(mask, (0, 255)).all() else mask)
         else:
             # Half-bright pixels come from resized masks: the nearer of black and white decides.
             merged[mask >= 128] = CLASS_NAMES.index(name)
@@ -258,12 +260,17 @@ def _read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     if not path.is_file():
         raise DataError(f"{path}: there is no such table. Check the folder.")
     try:
-        table = pd.read_csv(path, dtype={"group": str, **dict.fromkeys(columns, str)})
+        # Names stay text: 007 is no 7.
+        table = pd.read_csv(path, dtype=dict.fromkeys(("group", "source", "split", *columns), str))
     except (ValueError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: not a CSV table ({error}). Save it as comma-separated UTF-8 text.") from error
     missing = [column for column in columns if column not in table]
     if missing:
         raise DataError(f"{path}: the column {missing[0]!r} is missing. Found: {', '.join(table.columns)}.")
+    nameless = np.flatnonzero(table[columns[0]].isna()) + 1
+    if len(nameless):
+        raise DataError(f"{path}: {columns[0]!r} is empty in row {', '.join(map(str, nameless))} below the header. "
+                        "Fill it in, or remove the row.")
     return table
 
 
@@ -271,5 +278,8 @@ def _stored_split(folder: Path, groups: pd.Series) -> list[str]:
     if not (folder / "split.csv").is_file():
         return split_by_group(groups)
     stored = _read_csv(folder / "split.csv", ["group", "split"]).set_index("group")["split"]
+    if stored.index.has_duplicates:
+        raise DataError(f"{folder / 'split.csv'}: the group {stored.index[stored.index.duplicated()][0]!r} is listed "
+                        "more than once. Keep one line of it.")
     # A job added later is split by its name, so that the stored jobs stay where they are.
     return [stored.get(group, default) for group, default in zip(groups, split_by_group(groups), strict=True)]

@@ -52,23 +52,28 @@ def check_data(manifest: pd.DataFrame, progress: bool = False) -> tuple[list[Pro
     """Find every problem of a data set.
 
     Found are: missing, empty, truncated and unreadable files; masks whose size differs from the photo's; masks with
-    unexpected values; unknown classes; photos listed twice; two photos of one name; masks that belong to another
-    photo; files of the folder that no row names; split names other than train, validation and test.
+    unexpected values; unknown classes; photos listed twice; two photos of one name (letter case aside, as on the
+    disks of Windows and macOS); masks that belong to another photo; files of the folder that no row names; split
+    names other than train, validation and test.
 
     Returns:
         The problems, and the positions of the rows that have one.
     """
     problems, bad_rows = _unlisted_files(manifest), set()
-    stems = Counter(photo.stem for photo in manifest["photo"])
+    stems = Counter(photo.stem.lower() for photo in manifest["photo"])
     paths = Counter(manifest["photo"])
+    masks = Counter(finding.path for findings in manifest["findings"] for finding in findings)
     rows = manifest.to_dict("records")
     for position, row in enumerate(tqdm(rows, "checking", disable=not progress)):
         found = list(_row_problems(row))
         if paths[row["photo"]] > 1:
             found.append(Problem(row["photo"], "the photo is listed more than once", "Keep one row of the table"))
-        elif "layout" in manifest.attrs and stems[row["photo"].stem] > 1:
+        elif "layout" in manifest.attrs and stems[row["photo"].stem.lower()] > 1:
             found.append(Problem(row["photo"], "two photos have this name, so masks cannot tell them apart",
                                  "Rename one, and its masks and its row"))
+        else:
+            found += [Problem(finding.path, "the mask stands in the rows of several photos", "Give each its own mask")
+                      for finding in row["findings"] if finding.name == "index" and masks[finding.path] > 1]
         problems += found
         if found:
             bad_rows.add(position)
@@ -103,8 +108,9 @@ def _finding_problems(photo: Path, finding: Finding, size: tuple[int, int] | Non
     if size and mask.shape != size:
         yield Problem(finding.path, f"the mask is {mask.shape[1]}x{mask.shape[0]}, its photo {size[1]}x{size[0]}",
                       "Export the mask at the photo's size")
-    allowed = range(len(CLASS_NAMES)) if finding.name == "index" else (0, 255)
-    unexpected = sorted(set(np.unique(mask).tolist()) - set(allowed))
+    values, black_and_white, indices = set(np.unique(mask).tolist()), {0, 255}, set(range(len(CLASS_NAMES)))
+    may_hold_indices = finding.name == "index" and not values <= black_and_white
+    unexpected = sorted(values - (indices if may_hold_indices else black_and_white))
     if unexpected:
         expected = "class indices 0-4" if finding.name == "index" else "0 and 255"
         yield Problem(finding.path, f"the mask holds the values {_shorten(unexpected)} beside {expected}",
@@ -123,8 +129,8 @@ def _unlisted_files(manifest: pd.DataFrame) -> list[Problem]:
         is_mask = layout["masks"] != layout["photos"] or file.name.startswith("_")
         if file.suffix.lower() == ".png" and is_mask and file not in masks:
             photo = file.stem.removeprefix(f"_{parse_finding(file).name}{parse_finding(file).grade}_")
-            problems.append(Problem(file, f"no row of the table names this mask (of {photo})",
-                                    "Add it to the row of its photo, or remove the file"))
+            problems.append(Problem(file, f"the mask belongs to no listed photo (by its name, to {photo})",
+                                    "Add the photo, or the mask to its photo's row in the table, or remove the file"))
     for file in sorted(layout["photos"].iterdir()):
         is_photo = file.suffix.lower() in PHOTO_SUFFIXES and not file.name.startswith("_")
         if is_photo and file not in photos:
