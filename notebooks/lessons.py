@@ -196,7 +196,7 @@ def render(notebook: NotebookNode, name: str) -> None:
 
 
 def title(notebook: NotebookNode) -> str:
-    return section(notebook, 1)
+    return notebook.cells[0].source.splitlines()[0].lstrip("# ")
 
 
 def write_index(rows: list[tuple[str, str, float, str]]) -> Path:
