@@ -31,10 +31,14 @@ def check(name: str, value: float) -> str:
         "name: as stored (0.62 +- 0.05)", or "name: 0.40 IS NOT as stored (0.62 +- 0.05)".
     """
     entry = _entry(name)
-    stored = f"as stored ({entry['value']:g} +- {entry['tolerance']:g})"
+    stored = f"as stored ({_text(entry['value'])} +- {_text(entry['tolerance'])})"
     if abs(value - entry["value"]) <= entry["tolerance"]:
         return f"{name}: {stored}"
     return f"{name}: {value:.4g} IS NOT {stored}"
+
+
+def _text(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
 
 
 def _entry(name: str) -> dict:
