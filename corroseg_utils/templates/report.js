@@ -143,11 +143,12 @@ function show(id) {
   open = p;
   chosen = 0;
   $("#overview").hidden = true;
+  $("header").classList.add("small");
   $("#view").hidden = false;
-  const place = shown.indexOf(rowOf.get(id));
-  $("#position").textContent = place < 0 ? "" : `${place + 1} of ${shown.length}`;
-  $("#previous").disabled = place <= 0;
-  $("#next").disabled = place < 0 || place === shown.length - 1;
+  const position = shown.indexOf(rowOf.get(id));
+  $("#position").textContent = position < 0 ? "" : `${position + 1} of ${shown.length}`;
+  $("#previous").disabled = position <= 0;
+  $("#next").disabled = position < 0 || position === shown.length - 1;
   $("#name").textContent = p.photo;
   const percent = (value) => `${value.toFixed(2)} %`;
   $("#facts").textContent = [
@@ -162,7 +163,8 @@ function show(id) {
   $("#layer").alt = `Overlay: ${percent(p.corroded_percent)} of the ${p.surface} marked as corroded, in ${p.findings.length} findings`;
   $("#rest").textContent = p.rest.regions
     ? `Not listed: ${p.rest.regions} small regions, together ${p.rest.area_percent.toFixed(3)} %` : "";
-  $("#boxes").setAttribute("viewBox", `0 0 ${p.width} ${p.height}`);
+  for (const svg of [$("#boxes"), $("#chosen")]) svg.setAttribute("viewBox", `0 0 ${p.width} ${p.height}`);
+  place($("#chosen rect"), [0, 0, 0, 0]);
   $("#boxes").replaceChildren(...p.findings.map(box));
   $("#findings").replaceChildren(...p.findings.map(item));
   p.findings.forEach((finding) => mark(finding.finding));
@@ -173,9 +175,12 @@ function show(id) {
 
 function box(finding) {
   const rect = document.createElementNS("http://www.w3.org/2000/svg", "rect");
-  const [x, y, width, height] = finding.box;
-  for (const [key, value] of Object.entries({ x, y, width, height })) rect.setAttribute(key, value);
+  place(rect, finding.box);
   return rect;
+}
+
+function place(rect, [x, y, width, height]) {
+  for (const [key, value] of Object.entries({ x, y, width, height })) rect.setAttribute(key, value);
 }
 
 function item(finding) {
@@ -229,15 +234,14 @@ function mark(finding) {
 function choose(finding) {
   if (!open || finding < 1 || finding > open.findings.length) return;
   chosen = finding;
-  for (const list of [$("#findings"), $("#boxes")]) {
-    [...list.children].forEach((child, index) => child.classList.toggle("chosen", index === finding - 1));
-  }
+  [...$("#findings").children].forEach((line, index) => line.classList.toggle("chosen", index === finding - 1));
+  place($("#chosen rect"), open.findings[finding - 1].box);
   $("#findings").children[finding - 1].scrollIntoView({ block: "nearest" });
 }
 
 function slide(value) {
   $("#slider").value = value;
-  $("#layer").style.clipPath = `inset(0 0 0 ${value}%)`;
+  for (const over of [$("#layer"), $("#boxes")]) over.style.clipPath = `inset(0 0 0 ${value}%)`;
   $("#handle").style.left = `${value}%`;
 }
 
@@ -268,6 +272,7 @@ function follow() {
   open = null;
   $("#view").hidden = true;
   $("#overview").hidden = false;
+  $("header").classList.remove("small");
   if (last) {
     applyFilters();
     rowOf.get(last.id).querySelector("a").focus();
