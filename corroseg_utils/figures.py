@@ -20,8 +20,8 @@ def show_pictures(rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str], s
     """Draw a table of pictures.
 
     Args:
-        rows: each a sequence of pictures: uint8 (H, W, 3), masks (H, W) of class indices, or float (H, W) in [0, 1],
-            which is drawn as a probability from dark to bright.
+        rows: each a sequence of pictures: uint8 (H, W, 3), masks (H, W) of class indices or bool, or float (H, W) in
+            [0, 1], which is drawn as a probability from dark to bright.
         titles: one a column.
         side: of a picture in inches.
     """
@@ -85,8 +85,8 @@ def save_gif(path: Path | str, frames: Sequence[np.ndarray], milliseconds: int =
 
 
 def colour_mask(mask: np.ndarray) -> np.ndarray:
-    """Class indices (H, W) in the fixed colours of the legend, uint8 (H, W, 3); background is black."""
-    return COLOURS[mask]
+    """Class indices or bool (H, W) in the fixed colours of the legend, uint8 (H, W, 3); background is black."""
+    return COLOURS[mask.astype(np.uint8)]
 
 
 def _legend(figure: Figure, colours: dict[str, Sequence[int]]) -> None:

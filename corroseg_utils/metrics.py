@@ -28,10 +28,10 @@ def confusion(truth: np.ndarray, prediction: np.ndarray, classes: int = 2) -> np
     truth, prediction = np.asarray(truth), np.asarray(prediction)
     if truth.shape != prediction.shape:
         raise ValueError(f"truth is {truth.shape}, prediction {prediction.shape}: they must be of one shape.")
-    top = max(truth.max(initial=0), prediction.max(initial=0))
-    if top >= classes:
-        raise ValueError(f"value {top} is no class index of {classes} classes; masks of 0 and 255 need "
-                         "(mask > 0) first.")
+    for value in (truth.min(initial=0), prediction.min(initial=0), truth.max(initial=0), prediction.max(initial=0)):
+        if not 0 <= value < classes:
+            raise ValueError(f"value {value} is no class index of {classes} classes; masks of 0 and 255 need "
+                             "(mask > 0) first.")
     pairs = truth.astype(np.int64) * classes + prediction
     return np.bincount(pairs.ravel(), minlength=classes * classes).reshape(classes, classes)
 
@@ -88,13 +88,15 @@ def bootstrap_interval(counts: np.ndarray, groups: Sequence[str], statistic: Cal
         seed: of the draws.
 
     Returns:
-        Lower and upper bound.
+        Lower and upper bound; NaN when the statistic is undefined in every draw.
     """
     _, index = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
     by_group = np.zeros((index.max() + 1, *np.shape(counts)[1:]), np.int64)
     np.add.at(by_group, index, counts)
     rng = np.random.default_rng(seed)
     drawn = [statistic(by_group[rng.integers(0, len(by_group), len(by_group))].sum(0)) for _ in range(draws)]
+    if np.isnan(drawn).all():
+        return float("nan"), float("nan")
     low, high = np.nanquantile(drawn, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 

@@ -44,7 +44,8 @@ def edge_unet(size: int | None = None, classes: int = 2, alpha: float = 1.0,
     """A U-Net for small computers: thin skips, depthwise-separable decoder, bilinear upsampling.
 
     Args:
-        size: side of the input in pixels, a multiple of 32; None for any such size.
+        size: side of the input in pixels, a multiple of 32; None for any such size (calls of `predict` and the like
+            must keep to one of them: Keras 3.15 cannot upsample to a size that is open when it traces the call).
         classes: number of output channels; 2 for corrosion against background.
         alpha: width of the MobileNetV2 encoder (0.35, 0.5, 0.75, 1.0, 1.3 or 1.4 have ImageNet weights).
         encoder_weights: see `weights.load_encoder`.
@@ -79,7 +80,9 @@ def pix2pix_upsample(filters: int) -> keras.Model:
         from tensorflow_examples.models.pix2pix import pix2pix
     except ImportError:
         return equivalent_upsample(filters)
-    return pix2pix.upsample(filters, 3)
+    block = pix2pix.upsample(filters, 3)
+    block.name = f"decoder_{filters}"  # Keras's own name counts the blocks built before, and model files hold names
+    return block
 
 
 def equivalent_upsample(filters: int) -> keras.Model:
@@ -94,7 +97,7 @@ def equivalent_upsample(filters: int) -> keras.Model:
 
 def encoder_layers(model: keras.Model) -> list[keras.layers.Layer]:
     """The layers of a model that belong to its MobileNetV2 encoder."""
-    return [layer for layer in model.layers if not layer.name.startswith(("decoder", "logits", "sequential"))]
+    return [layer for layer in model.layers if not layer.name.startswith(("decoder", "logits"))]
 
 
 def set_encoder_trainable(model: keras.Model, trainable: bool) -> None:

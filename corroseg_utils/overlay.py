@@ -12,13 +12,13 @@ def overlay(photo: np.ndarray, mask: np.ndarray, opacity: float = 0.5) -> np.nda
 
     Args:
         photo: uint8 (H, W, 3).
-        mask: uint8 (H, W) of class indices; 1 for corrosion in the binary view.
+        mask: uint8 (H, W) of class indices, or bool (H, W) in the binary view.
         opacity: of the tint, 0-1; outlines are always opaque, so that a mask is seen on any ground.
 
     Returns:
         uint8 (H, W, 3).
     """
-    tinted = photo.copy()
+    tinted, mask = photo.copy(), mask.astype(np.uint8)
     marked = mask > 0
     colours = COLOURS[mask[marked]]
     tinted[marked] = (photo[marked] * (1 - opacity) + colours * opacity).astype(np.uint8)

@@ -3,6 +3,8 @@
 import json
 import warnings
 import zipfile
+import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import keras
@@ -25,11 +27,10 @@ def save_model(path: Path | str, model: keras.Model, about: dict) -> None:
 
     Args:
         path: the .npz file; it appears whole or not at all.
-        model: any model whose variables have distinct paths.
+        model: any model whose layers have fixed names.
         about: what rebuilds and uses it: `network` ("edge_unet"), `classes` (names), `size`, `threshold`, ...
     """
-    entries = {variable.path: np.asarray(variable).astype(np.float16) for variable in model.variables
-               if not variable.path.startswith("seed_generator")}
+    entries = {name: np.asarray(variable).astype(np.float16) for name, variable in _named_variables(model)}
     write_whole(path, lambda file: np.savez_compressed(file, **entries, **{_ABOUT: np.array(json.dumps(about))}))
 
 
@@ -49,10 +50,10 @@ def load_weights(model: keras.Model, path: Path | str) -> None:
         ModelError: the file is no model file, or was made from another network.
     """
     entries = _read(path)
-    for variable in model.variables:
-        stored = entries.get(variable.path)
+    for name, variable in _named_variables(model):
+        stored = entries.get(name)
         if stored is None or stored.shape != tuple(variable.shape):
-            raise ModelError(f"{path}: these weights belong to another network ({variable.path} does not fit). "
+            raise ModelError(f"{path}: these weights belong to another network ({name} does not fit). "
                              f"Build the model as the file's description says: {entries[_ABOUT]}")
         variable.assign(stored.astype(np.float32))
 
@@ -71,7 +72,10 @@ def build_model(path: Path | str) -> keras.Model:
     if about.get("network") not in networks:
         raise ModelError(f"{path}: the network {about.get('network')!r} is unknown. "
                          f"Known are {', '.join(networks)}; a newer corroseg may have made this file.")
-    model = networks[about["network"]]()
+    try:
+        model = networks[about["network"]]()
+    except KeyError as error:
+        raise ModelError(f"{path}: its description lacks {error}. Write it with `corroseg_utils train`.") from error
     load_weights(model, path)
     return model
 
@@ -107,13 +111,28 @@ def load_encoder(model: keras.Model, source: str | None, alpha: float) -> None:
     path = SHIPPED if source == "corroseg" else Path(source)
     entries = _read(path)
     for layer in model.layers:
-        stored = [entries.get(variable.path) for variable in layer.variables]
-        if layer.name.startswith(("decoder", "logits", "sequential")) or not stored:
+        stored = [entries.get(f"{layer.name}/{variable.name}") for variable in layer.variables]
+        if layer.name.startswith(("decoder", "logits")) or not stored:
             continue
         if any(s is None or s.shape != tuple(v.shape) for s, v in zip(stored, layer.variables, strict=True)):
             raise ModelError(f"{path}: its encoder does not fit a MobileNetV2 of alpha={alpha} (layer {layer.name}). "
-                             "Use the alpha that the file was made with, or encoder_weights='imagenet'.")
+                             "Use the alpha that the file was made with, or encoder_weights='imagenet' (fetched once), "
+                             "or None to start from random weights.")
         layer.set_weights([s.astype(np.float32) for s in stored])
+
+
+def _named_variables(model: keras.Model) -> Iterator[tuple[str, keras.Variable]]:
+    """Variables with names that are the same in every process.
+
+    Keras numbers unnamed layers, such as those inside a decoder block, through the whole process: there the position
+    in the block serves as name.
+    """
+    for layer in model.layers:
+        inner = enumerate(layer.layers) if isinstance(layer, keras.Model) else [(None, layer)]
+        for position, part in inner:
+            name = layer.name if position is None else f"{layer.name}/{position}"
+            for variable in part.variables:
+                yield f"{name}/{variable.name}", variable
 
 
 def _read(path: Path | str) -> dict[str, np.ndarray]:
@@ -124,7 +143,7 @@ def _read(path: Path | str) -> dict[str, np.ndarray]:
         json.loads(str(entries[_ABOUT]))
     except FileNotFoundError as error:
         raise ModelError(f"{path}: there is no such model file. Check the name.") from error
-    except (OSError, ValueError, KeyError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         raise ModelError(f"{path}: this is no corroseg model ({error}). Give a .npz file that "
                          "`corroseg_utils train` wrote, or a .tflite file that `export` wrote.") from error
     return entries

@@ -156,7 +156,8 @@ def test_split_meets_its_fractions_on_average():
 
 
 def test_split_of_known_names_never_changes():
-    """Stored splits, reference figures and shipped weights rest on these; `printf CDM_23597 | sha256sum` starts 2065."""
+    """Stored splits, reference figures and shipped weights rest on these."""
+    # The first digits of `printf CDM_23597 | sha256sum`, and so on.
     first_digits = {"CDM_23597": 0x2065, "c": 0x2E7D, "virginia_tech/0": 0xD4FC, "a": 0xCA97, "CDS_28754": 0xE2C1}
     assert [digits / 0x10000 < 0.7 for digits in first_digits.values()] == [True, True, False, False, False]
     assert split_by_group(first_digits) == ["train", "train", "validation", "validation", "test"]
