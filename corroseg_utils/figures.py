@@ -57,11 +57,18 @@ def show_predictions(photos: np.ndarray, truths: np.ndarray, predictions: np.nda
 
 
 def show_overlays(photos: Sequence[np.ndarray], masks: Sequence[np.ndarray], titles: Sequence[str]) -> Figure:
-    """Overlays in one row, with the fixed legend of the classes that occur."""
+    """Overlays in one row, with the fixed legend of the classes that occur.
+
+    Args:
+        photos: uint8 (H, W, 3) each.
+        masks: class indices (H, W) each, or bool for the binary view.
+        titles: one a photo.
+    """
     figure = show_pictures([[overlay(photo, mask.astype(np.uint8)) for photo, mask in zip(photos, masks, strict=True)]],
                            titles, side=2.8)
     present = sorted({int(index) for mask in masks for index in np.unique(mask)} - {0})
-    _legend(figure, {CLASS_NAMES[index]: COLOURS[index] for index in present})
+    binary = all(mask.dtype == bool for mask in masks)
+    _legend(figure, {"corrosion" if binary else CLASS_NAMES[index]: COLOURS[index] for index in present})
     return figure
 
 
