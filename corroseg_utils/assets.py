@@ -74,9 +74,9 @@ def group_photos(photos: list[Path], folder: Path | str, by: str = "job") -> lis
 
 
 def safe_key(name: str) -> str:
-    """A file name for anything that belongs to photo `name`: letters, digits and "-" only, different for each
+    """A file name for anything that belongs to photo `name`: letters, digits, "_" and "-" only, different for each
     name."""
-    slug = re.sub(r"[^A-Za-z0-9]+", "-", Path(name).stem).strip("-")[:40]
+    slug = re.sub(r"[^A-Za-z0-9_]+", "-", Path(name).stem).strip("-")[:40]
     return f"{slug or 'photo'}-{hashlib.sha256(os.fsencode(name)).hexdigest()[:10]}"
 
 

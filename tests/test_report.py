@@ -262,7 +262,7 @@ def test_killed_at_random_and_resumed_equals_an_undisturbed_run(tmp_path):
 )
 def test_keys_are_safe_file_names_and_differ(name):
     key = safe_key(name)
-    assert all(c.isascii() and (c.isalnum() or c == "-") for c in key) and 1 < len(key) < 60
+    assert all(c.isascii() and (c.isalnum() or c in "-_") for c in key) and 1 < len(key) < 60
     assert safe_key(name + "x") != key
 
 

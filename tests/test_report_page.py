@@ -258,7 +258,7 @@ def test_fits_a_phone(page):
     page.set_viewport_size({"width": 1280, "height": 900})
 
 
-@pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not installed: npm install axe-core, or set AXE to axe.min.js")
+@pytest.mark.skipif(not AXE.is_file(), reason="no axe-core: npm install axe-core, or set AXE to axe.min.js")
 @pytest.mark.parametrize("view", ["overview", "photo", "phone"])
 def test_axe_finds_nothing_serious(page, view):
     if view == "phone":

@@ -1,0 +1,152 @@
+"""The command `corrections`: what an inspector changed, as a data set to train on.
+
+Two ways to correct a report lead here: the review saved from its page (confirm, reject), and masks redrawn in an
+annotation tool (COCO or LabelMe files). A photo that nobody looked at stays out: the model's own answer teaches it
+nothing.
+"""
+
+import argparse
+import csv
+import io
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from corroseg_utils.annotations import AnnotationError, decode_rle, read_annotations, read_json, write_labelme
+from corroseg_utils.assets import safe_key
+from corroseg_utils.dataset import CLASS_NAMES
+from corroseg_utils.photos import photo_size, read_photo, write_jpeg, write_png, write_whole
+
+REVIEW_SCHEMA = "corroseg-review/1"
+
+
+def read_review(path: Path | str) -> dict[str, dict[int, str]]:
+    """Verdicts of a review file: photo name -> finding number -> "confirm" or "reject"; comments alone do not count.
+
+    Raises:
+        AnnotationError: the file is no review.
+    """
+    content = read_json(path)
+    try:
+        if content["schema"] != REVIEW_SCHEMA:
+            raise ValueError(f"its schema is {content['schema']!r}")
+        verdicts = {photo: {int(number): note["verdict"] for number, note in notes.items() if note["verdict"]}
+                    for photo, notes in content["photos"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise AnnotationError(f"{path}: not a review ({error}). Save it again from the report's page.") from error
+    return {photo: notes for photo, notes in verdicts.items() if notes}
+
+
+def reviewed_masks(report: Path | str, review: dict[str, dict[int, str]]) -> Iterator[tuple[str, np.ndarray]]:
+    """Masks of the reviewed photos: all that the model found there, without the findings that were rejected.
+
+    Findings without a verdict stay, and so do the regions too small to be listed. What the model missed is still
+    missing: only redrawn masks can add it.
+
+    Args:
+        report: folder that `report` wrote.
+        review: see `read_review`.
+
+    Yields:
+        Photo name and mask, uint8 (H, W) of class indices.
+
+    Raises:
+        AnnotationError: the review is about photos or findings that the report lacks.
+    """
+    content = read_json(Path(report) / "findings.json")
+    known = {photo["photo"]: photo for photo in content["photos"]}
+    for name, verdicts in review.items():
+        if name not in known or not set(verdicts) <= {f["finding"] for f in known[name]["findings"]}:
+            raise AnnotationError(f"the review speaks of {name!r} or a finding in it that {report} lacks. "
+                                  "Give the report that it was made from.")
+        result = read_json(Path(report) / "photos" / f"{known[name]['id']}.json")
+        classes = [*(finding["class"] for finding in result["findings"]), "cor"]  # the last: what is not listed
+        mask = np.zeros((result["height"], result["width"]), np.uint8)
+        for number, (kind, segmentation) in enumerate(zip(classes, result["segmentations"], strict=True), 1):
+            if verdicts.get(number) != "reject":
+                mask[decode_rle(segmentation)] = CLASS_NAMES.index(kind)
+        yield name, mask
+
+
+def corrections_to_dataset(report: Path | str, photos: Path | str, out: Path | str, review: Path | str | None = None,
+                           annotations: Path | str | None = None) -> list[str]:
+    """Write the corrected photos and masks as a data set: `out`/images, `out`/masks and `out`/manifest.csv.
+
+    `read_data` and `train` take `out`/manifest.csv; its groups are the report's assets, so that no split divides one.
+
+    Args:
+        report: folder that `report` wrote.
+        photos: the folder of photos it was made from.
+        out: folder for the data set.
+        review: review saved from the page.
+        annotations: COCO file or folder of LabelMe files; a photo in both goes by these.
+
+    Returns:
+        Names of the photos written.
+
+    Raises:
+        CorrosegError: nothing was corrected, or a file does not fit the others.
+    """
+    out, photos = Path(out), Path(photos)
+    assets = {photo["photo"]: photo["asset"] for photo in read_json(Path(report) / "findings.json")["photos"]}
+    written = {}
+    for name, mask in _corrected(report, photos, review, annotations):
+        key = safe_key(name)
+        image = _write_upright(photos / name, out / "images" / f"{key}{Path(name).suffix.lower()}")
+        write_png(out / "masks" / f"{key}.png", mask)
+        written[name] = (f"images/{image.name}", f"masks/{key}.png", assets.get(name, name))
+    if not written:
+        raise AnnotationError("Nothing is corrected: give a review with verdicts, or annotations.")
+    table = io.StringIO()
+    csv.writer(table, lineterminator="\n").writerows([("image", "mask", "group"), *written.values()])
+    write_whole(out / "manifest.csv", lambda file: file.write(table.getvalue().encode()))
+    return list(written)
+
+
+def _corrected(report, photos, review, annotations) -> Iterator[tuple[str, np.ndarray]]:
+    if review:
+        yield from reviewed_masks(report, read_review(review))
+    if annotations:
+        yield from read_annotations(annotations, photos)
+
+
+def _write_upright(photo: Path, copy: Path) -> Path:
+    """Copy a photo; one that its EXIF block turns is turned, as its mask is drawn on the upright photo."""
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    with Image.open(photo) as image:
+        is_upright = image.getexif().get(0x0112, 1) == 1 and image.size == photo_size(photo)
+    if is_upright:
+        shutil.copyfile(photo, copy)
+        return copy
+    write_jpeg(copy.with_suffix(".jpg"), read_photo(photo), quality=95)
+    return copy.with_suffix(".jpg")
+
+
+def add_parser(subparsers) -> None:
+    """Add the command `corrections` to the command line."""
+    parser = subparsers.add_parser(
+        "corrections", help="turn a corrected report into a data set",
+        description="Write the photos that were reviewed in the report's page or redrawn in an annotation tool as a "
+        "data set for `train`: images/, masks/ and manifest.csv. With --to-labelme, write files to be corrected "
+        "in LabelMe instead; CVAT reads the report's coco.json.")
+    parser.add_argument("report", type=Path, metavar="REPORT", help="folder that the command report wrote")
+    parser.add_argument("--photos", type=Path, required=True, help="folder of photos that the report was made from")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the data set")
+    parser.add_argument("--review", type=Path, metavar="JSON", help="review saved from the page")
+    parser.add_argument("--annotations", type=Path, metavar="PATH", help="COCO file, or folder of LabelMe files")
+    parser.add_argument("--to-labelme", action="store_true", help="write LabelMe files of the report's masks to DIR")
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    if options.to_labelme:
+        for name, mask in read_annotations(options.report / "coco.json", options.photos):
+            write_labelme(options.out, options.photos / name, name, mask)
+        print(f"LabelMe files are in {options.out}; give that folder as --annotations when you are done")
+        return 0
+    names = corrections_to_dataset(options.report, options.photos, options.out, options.review, options.annotations)
+    print(f"{len(names)} corrected photos: {options.out / 'manifest.csv'}")
+    return 0

@@ -1,0 +1,261 @@
+import base64
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from report_helpers import photo_with, report_on, save
+
+from corroseg_utils.annotations import (
+    AnnotationError,
+    decode_rle,
+    encode_rle,
+    read_coco,
+    read_labelme,
+    unpack_rle,
+    write_labelme,
+)
+from corroseg_utils.corrections import corrections_to_dataset, read_review
+from corroseg_utils.dataset import load_arrays, read_data
+from corroseg_utils.polygons import area, fill, trace
+
+SQUARE = [[10, 10], [20, 10], [20, 20], [10, 20]]
+
+
+def random_masks(count=60):
+    rng = np.random.default_rng(1)
+    for _ in range(count):
+        yield rng.random(rng.integers(1, 16, 2)) < rng.random()
+
+
+def test_rle_round_trip_of_any_mask_and_part():
+    for mask in random_masks():
+        np.testing.assert_array_equal(decode_rle(encode_rle(mask, mask.shape)), mask)
+        whole = np.zeros((mask.shape[0] + 5, mask.shape[1] + 7), bool)
+        whole[2:2 + mask.shape[0], 3:3 + mask.shape[1]] = mask
+        np.testing.assert_array_equal(decode_rle(encode_rle(mask, whole.shape, 3, 2)), whole)
+
+
+def test_rle_by_hand():
+    mask = np.array([[0, 1, 0], [1, 1, 0]], bool)  # columns: 01 11 00
+    assert encode_rle(mask, (2, 3)) == {"size": [2, 3], "counts": [1, 1, 0, 2, 2]}
+    with pytest.raises(ValueError, match="sum to"):
+        decode_rle({"size": [2, 3], "counts": [1, 1]})
+
+
+def test_packed_rle():
+    assert unpack_rle("01020") == [0, 1, 0, 3, 0]  # from the third on, the difference to the one before the last
+    assert unpack_rle("P1") == [32]  # 32 = 0 + continued, then 1 * 32
+    assert unpack_rle("0050O") == [0, 0, 5, 0, 4]  # O is -1
+
+
+def test_polygons_give_back_every_mask_exactly():
+    for mask in random_masks(200):
+        rings = trace(mask)
+        np.testing.assert_array_equal(fill(rings, mask.shape), mask)
+        painted = np.zeros_like(mask)
+        for ring in rings:
+            painted[fill([ring], mask.shape)] = area(ring) > 0
+        np.testing.assert_array_equal(painted, mask)
+
+
+def test_a_pixel_belongs_to_the_polygon_around_its_centre():
+    assert fill([SQUARE], (30, 30)).sum() == 100
+    assert fill([[[0.6, 0], [2, 0], [2, 1], [0.6, 1]]], (1, 3)).tolist() == [[False, True, False]]
+    assert fill([[[-5, -5], [50, -5], [50, 50], [-5, 50]]], (3, 4)).all()
+    with pytest.raises(ValueError, match="no number"):
+        fill([[[0, 0], [float("nan"), 1], [1, 1]]], (3, 3))
+
+
+@pytest.fixture
+def photos(tmp_path):
+    save(tmp_path / "photos" / "CDM_1_a.png", photo_with((10, 10, 50, 40), (60, 5, 75, 15)))
+    save(tmp_path / "photos" / "sub" / "CDM_2_b.png", photo_with((0, 0, 30, 60)))
+    save(tmp_path / "photos" / "CDM_3_c.png", photo_with())
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def report(tmp_path, photos):
+    report_on(photos, tmp_path / "report")
+    return tmp_path / "report"
+
+
+def truth(photos, name):
+    photo = np.asarray(Image.open(photos / name)).astype(int)
+    return (photo[..., 0] > photo[..., 2]).astype(np.uint8)
+
+
+def write_coco(path, annotations, name="CDM_1_a.png", width=80, height=60, category="corrosion"):
+    content = {"images": [{"id": 5, "file_name": name, "width": width, "height": height}],
+               "categories": [{"id": 9, "name": category}],
+               "annotations": [{"id": i, "image_id": 5, "category_id": 9, "segmentation": s}
+                               for i, s in enumerate(annotations)]}
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_report_to_coco_and_back_is_exact(report, photos):
+    masks = dict(read_coco(report / "coco.json", photos))
+    assert set(masks) == {"CDM_1_a.png", "sub/CDM_2_b.png", "CDM_3_c.png"}
+    for name, mask in masks.items():
+        np.testing.assert_array_equal(mask, truth(photos, name))
+
+
+@pytest.mark.parametrize(
+    ("segmentation", "pixels"),
+    [([[10, 10, 20, 10, 20, 20, 10, 20]], 100), ([[0, 0, 4, 0, 4, 4, 0, 4], [10, 10, 12, 10, 12, 12, 10, 12]], 20),
+     ({"size": [60, 80], "counts": [10, 5, 4785]}, 5), ({"size": [60, 80], "counts": "packed"}, 5)],
+)
+def test_coco_polygons_and_run_lengths(tmp_path, photos, segmentation, pixels):
+    if isinstance(segmentation, dict) and segmentation["counts"] == "packed":
+        segmentation = {"size": [60, 80], "counts": pack([10, 5, 4785])}
+    ((_, mask),) = read_coco(write_coco(tmp_path / "c.json", [segmentation]), photos)
+    assert mask.sum() == pixels and mask.max() == 1
+
+
+def pack(counts):
+    """The writer that `unpack_rle` undoes, straight from the description of COCO's format."""
+    text = ""
+    for index, value in enumerate(counts):
+        value -= counts[index - 2] if index > 2 else 0
+        more = True
+        while more:
+            bits, value = value & 0x1F, value >> 5
+            more = value != (-1 if bits & 0x10 else 0)
+            text += chr(48 + (bits | (0x20 if more else 0)))
+    return text
+
+
+def test_packing_and_unpacking_agree():
+    rng = np.random.default_rng(3)
+    for _ in range(50):
+        counts = rng.integers(0, 100_000, rng.integers(1, 30)).tolist()
+        assert unpack_rle(pack(counts)) == counts
+
+
+def test_more_severe_class_wins_in_coco(tmp_path, photos):
+    path = write_coco(tmp_path / "c.json", [[[0, 0, 20, 0, 20, 20, 0, 20]]])
+    content = json.loads(path.read_text())
+    content["categories"].append({"id": 1, "name": "lom"})
+    content["annotations"].insert(0, {"id": 7, "image_id": 5, "category_id": 1,
+                                      "segmentation": [[0, 0, 10, 0, 10, 10, 0, 10]]})
+    path.write_text(json.dumps(content))
+    ((_, mask),) = read_coco(path, photos)
+    assert np.bincount(mask.ravel(), minlength=5).tolist() == [4800 - 400, 300, 0, 0, 100]
+
+
+def test_labelme_round_trip_is_exact_with_holes_and_islands(tmp_path, photos):
+    mask = np.zeros((60, 80), np.uint8)
+    mask[5:50, 5:70] = 1
+    mask[15:40, 15:60] = 0
+    mask[20:30, 20:30] = 3
+    mask[24:26, 24:26] = 0
+    write_labelme(tmp_path / "labelme", photos / "CDM_1_a.png", "CDM_1_a.png", mask, tolerance=0)
+    ((name, again),) = read_labelme(tmp_path / "labelme", photos)
+    assert name == "CDM_1_a.png"
+    np.testing.assert_array_equal(again, mask)
+
+
+def test_labelme_with_tolerance_has_few_corners_and_stays_close(tmp_path, photos):
+    y, x = np.mgrid[:60, :80]
+    mask = ((x - 40) ** 2 + (y - 30) ** 2 < 25**2).astype(np.uint8)
+    path = write_labelme(tmp_path / "labelme", photos / "sub" / "CDM_2_b.png", "sub/CDM_2_b.png", mask)
+    assert len(json.loads(path.read_text())["shapes"][0]["points"]) < 40
+    ((name, again),) = read_labelme(tmp_path / "labelme", photos)
+    assert name == "sub/CDM_2_b.png"
+    assert (again != mask).sum() < 0.05 * mask.sum()
+
+
+def test_labelme_shapes(tmp_path, photos):
+    picture = io.BytesIO()
+    Image.fromarray(np.array([[0, 255], [255, 255]], np.uint8)).save(picture, "PNG")
+    shapes = [
+        {"label": "rust", "shape_type": "rectangle", "points": [[20, 20], [10, 10]]},
+        {"label": "background", "shape_type": "polygon", "points": [[10, 10], [12, 10], [12, 12], [10, 12]]},
+        {"label": "cor", "shape_type": "circle", "points": [[40, 30], [45, 30]]},
+        {"label": "pit", "shape_type": "mask", "points": [[70, 50], [71, 51]],
+         "mask": base64.b64encode(picture.getvalue()).decode()},
+    ]
+    folder = tmp_path / "labelme"
+    folder.mkdir()
+    content = {"shapes": shapes, "imagePath": "..\\photos\\CDM_1_a.png", "imageHeight": 60, "imageWidth": 80}
+    (folder / "a.json").write_text(json.dumps(content))
+    ((_, mask),) = read_labelme(folder, photos)
+    counts = np.bincount(mask.ravel(), minlength=5)
+    assert counts[2] == 96 and counts[3] == 3
+    assert abs(counts[1] - np.pi * 25) < 4
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"category": "moss"}, "moss"), ({"name": "nowhere.png"}, "nowhere.png"), ({"name": "../../x.png"}, "leads out"),
+     ({"name": "/etc/passwd"}, "leads out"), ({"width": 81}, "full size")],
+)
+def test_coco_that_does_not_fit_is_explained(tmp_path, photos, change, message):
+    with pytest.raises(AnnotationError, match=message):
+        list(read_coco(write_coco(tmp_path / "c.json", [], **change), photos))
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "[" * 5000, '{"images": 1}', "\x00", '{"categories":[1]}'])
+def test_files_that_are_no_annotations_are_explained(tmp_path, photos, text):
+    folder = tmp_path / "labelme"
+    folder.mkdir()
+    (folder / "a.json").write_text(text)
+    with pytest.raises(AnnotationError, match="a.json"):
+        list(read_labelme(folder, photos))
+    with pytest.raises(AnnotationError, match="a.json"):
+        list(read_coco(folder / "a.json", photos))
+    with pytest.raises(AnnotationError, match="a.json"):
+        read_review(folder / "a.json")
+
+
+def write_review(path, photos):
+    notes = {name: {str(n): {"verdict": verdict, "comment": ""} for n, verdict in verdicts.items()}
+             for name, verdicts in photos.items()}
+    path.write_text(json.dumps({"schema": "corroseg-review/1", "photos": notes}))
+    return path
+
+
+def test_review_becomes_a_data_set_without_the_rejected_finding(tmp_path, report, photos):
+    review = write_review(tmp_path / "review.json", {"CDM_1_a.png": {1: "confirm", 2: "reject"}, "CDM_3_c.png": {}})
+    assert corrections_to_dataset(report, photos, tmp_path / "data", review) == ["CDM_1_a.png"]
+    manifest = read_data(tmp_path / "data" / "manifest.csv")
+    assert manifest["group"].tolist() == ["CDM_1"]
+    _, masks = load_arrays(manifest, 80)
+    expected = truth(photos, "CDM_1_a.png")
+    expected[5:15, 60:75] = 0
+    assert masks.sum() > 0
+    stored = np.asarray(Image.open(next((tmp_path / "data" / "masks").glob("*.png"))))
+    np.testing.assert_array_equal(stored, expected)
+
+
+def test_redrawn_masks_win_over_the_review(tmp_path, report, photos):
+    review = write_review(tmp_path / "review.json", {"CDM_1_a.png": {1: "reject"}, "sub/CDM_2_b.png": {1: "confirm"}})
+    redrawn = write_coco(tmp_path / "coco.json", [[[0, 0, 10, 0, 10, 10, 0, 10]]])
+    names = corrections_to_dataset(report, photos, tmp_path / "data", review, redrawn)
+    assert names == ["CDM_1_a.png", "sub/CDM_2_b.png"]
+    manifest = read_data(tmp_path / "data" / "manifest.csv")
+    sums = [np.asarray(Image.open(findings[0].path)).sum() for findings in manifest["findings"]]
+    assert sums == [100, 1800]
+
+
+def test_turned_photos_are_stored_upright(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 3  # upside down: the size alone does not give it away
+    save(tmp_path / "photos" / "a.jpg", photo_with((0, 0, 40, 30)), exif=exif, quality=95)
+    report_on(tmp_path / "photos", tmp_path / "report")
+    corrections_to_dataset(tmp_path / "report", tmp_path / "photos", tmp_path / "data",
+                           write_review(tmp_path / "review.json", {"a.jpg": {1: "confirm"}}))
+    photos, masks = load_arrays(read_data(tmp_path / "data" / "manifest.csv"), 64)
+    red = photos[0].astype(int)
+    assert ((red[..., 0] > red[..., 2]) == (masks[0] > 0)).mean() > 0.97
+
+
+def test_a_review_of_another_report_is_an_error(tmp_path, report, photos):
+    for wrong in ({"other.png": {1: "confirm"}}, {"CDM_1_a.png": {9: "confirm"}}):
+        with pytest.raises(AnnotationError, match="lacks"):
+            corrections_to_dataset(report, photos, tmp_path / "data", write_review(tmp_path / "r.json", wrong))
+    with pytest.raises(AnnotationError, match="Nothing"):
+        corrections_to_dataset(report, photos, tmp_path / "data", write_review(tmp_path / "r.json", {}))
