@@ -87,6 +87,12 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def csv_cell(value) -> str:
+    """A spreadsheet runs a cell that starts with =, +, - or @; a leading ' makes it the text that it is."""
+    text = str(value)
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
+
+
 def _read_table(path: Path) -> dict[str, dict]:
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")

@@ -57,7 +57,9 @@ def inspect(photo: ReadPhoto, segmenter, threshold: float, surface: Surface) -> 
         findings.append(_finding(number, region, percents[number - 1], segmentation, mask.shape))
     unlisted = np.zeros(len(regions) + 1, bool)
     unlisted[[region.label for region in regions[listed:]]] = True
-    rest = _full_size_rle(unlisted[labels], 0, 0, labels.shape, photo)
+    specks = unlisted[labels]
+    x, y, width, height = cv2.boundingRect(specks.astype(np.uint8))
+    rest = _full_size_rle(specks[y:y + height, x:x + width], x, y, labels.shape, photo)
     result = {
         "width": photo.width, "height": photo.height, "date": photo.date,
         "surface": surface.kind, "surface_percent": round(100 * surface_pixels / mask.size, 4),

@@ -20,6 +20,7 @@ SECONDS_PER_PHOTO = 60.0
 MEGABYTES_PER_PHOTO = 3000
 MIN_SIDE = 8
 LONGEST_SIDE = 30_000
+MOST_WORKING_PIXELS = 25_000_000  # larger photos are worked on at a smaller scale, so that memory stays bounded
 
 _EXIF_BLOCK, _DATE_TAKEN = 0x8769, 0x9003
 
@@ -117,6 +118,7 @@ def _read(path: Path, scale: float) -> ReadPhoto:
     width, height = photo_size(path)
     if min(width, height) < MIN_SIDE or max(width, height) > LONGEST_SIDE:
         raise PhotoError(path, f"it is {width} x {height} pixels", f"Sides of {MIN_SIDE} to {LONGEST_SIDE} are read")
+    scale = min(scale, (MOST_WORKING_PIXELS / (width * height)) ** 0.5)
     size = max(1, round(width * scale)), max(1, round(height * scale))
     pixels = read_photo(path, at_least=max(size))
     return ReadPhoto(resize_photo(pixels, size), width, height, _date_taken(path))

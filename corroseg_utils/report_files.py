@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from corroseg_utils.assets import Entry
+from corroseg_utils.assets import Entry, csv_cell
 from corroseg_utils.dataset import CLASS_NAMES
 from corroseg_utils.grades import LIMITATIONS, grade
 from corroseg_utils.photos import write_whole
@@ -105,14 +105,8 @@ def _write_csv(file: BinaryIO, photos: Iterable[dict]) -> None:
         for finding in photo["findings"] or [{}]:
             row = {column: photo.get(column, finding.get(column, "")) for column in CSV_COLUMNS}
             row |= dict(zip(("box_x", "box_y", "box_width", "box_height"), finding.get("box", ()), strict=False))
-            table.writerow({column: _cell(value) for column, value in row.items()})
+            table.writerow({column: csv_cell(value) for column, value in row.items()})
     text.detach()
-
-
-def _cell(value) -> str:
-    """A spreadsheet runs a cell that starts with =, +, - or @; a leading ' makes it the text that it is."""
-    text = str(value)
-    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
 def _write_coco(file: BinaryIO, report: Report) -> None:

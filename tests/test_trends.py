@@ -1,0 +1,75 @@
+import csv
+import xml.etree.ElementTree as ET
+
+import pytest
+from report_helpers import photo_with, report_on, save
+
+from corroseg_utils.annotations import AnnotationError
+from corroseg_utils.report import Settings
+from corroseg_utils.trends import compare, differences, plot, write_trends
+
+
+@pytest.fixture
+def reports(tmp_path):
+    """Last year and this year: rust on CDM_1 doubled, CDM_2 was repaired, CDM_3 stayed, CDM_4 gone, =5 new."""
+    years = {
+        "2025": {"CDM_1_a": (0, 0, 20, 30), "CDM_2_a": (0, 0, 40, 60), "CDM_3_a": (0, 0, 8, 6),
+                 "CDM_4_a": (0, 0, 9, 9)},
+        "2026": {"CDM_1_b": (0, 0, 40, 30), "CDM_2_b": (0, 0, 1, 1), "CDM_3_b": (0, 0, 8, 6), "=5/b": (0, 0, 20, 60)},
+    }
+    for year, photos in years.items():
+        for name, box in photos.items():
+            save(tmp_path / year / f"{name}.png", photo_with(box))
+        report_on(tmp_path / year, tmp_path / f"report {year}")
+    return tmp_path / "report 2025", tmp_path / "report 2026"
+
+
+def test_states_and_order_by_hand(reports):
+    trends = compare(*reports)
+    assert [(trend.asset, trend.state, round(trend.change, 2)) for trend in trends] == [
+        ("=5", "new", 25.0), ("CDM_1", "grew", 12.5), ("CDM_3", "same", 0.0), ("CDM_4", "gone", -1.69),
+        ("CDM_2", "shrank", -49.98)]
+
+
+def test_a_change_within_the_interval_is_none(reports, tmp_path):
+    """The stand-in is sure everywhere; a soft edge makes an interval that covers both shares."""
+    for year, rust in (("a", 28), ("b", 30)):
+        photo = photo_with((0, 0, rust, 60))
+        photo[:, rust:45] = (140, 100, 70)  # probability 0.53: in at the threshold, out at the stricter one
+        save(tmp_path / year / "CDM_9_x.png", photo)
+        report_on(tmp_path / year, tmp_path / f"{year} report")
+    (trend,) = compare(tmp_path / "a report", tmp_path / "b report")
+    assert trend.state == "same"
+
+
+def test_files(reports, tmp_path):
+    write_trends(*reports, tmp_path / "trends")
+    with open(tmp_path / "trends" / "trends.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["asset"] for row in rows] == ["'=5", "CDM_1", "CDM_3", "CDM_4", "CDM_2"]
+    assert (rows[1]["before_percent"], rows[1]["after_percent"], rows[1]["after_imo"]) == ("12.5", "25.0", "POOR")
+    assert (rows[0]["before_percent"], rows[3]["after_d610"]) == ("", "")
+    root = ET.fromstring((tmp_path / "trends" / "trends.svg").read_text("utf-8"))
+    assert len(root.findall(".//{*}circle")) == 8  # three pairs, one gone, one new
+
+
+def test_plot_escapes_names():
+    side = {"weighted": {"corroded_percent": 1, "corroded_low": 0, "corroded_high": 2}, "findings": 1}
+    from corroseg_utils.trends import Trend
+
+    ET.fromstring(plot([Trend("<script>&\"", "same", side, side)]))
+    ET.fromstring(plot([]))
+
+
+def test_other_settings_are_pointed_out(reports, tmp_path):
+    assert differences(*reports) == []
+    report_on(tmp_path / "2026", tmp_path / "other", settings=Settings(threshold=0.7))
+    assert differences(reports[0], tmp_path / "other") == ["threshold was 0.5 and is 0.7"]
+
+
+def test_what_is_no_report_is_explained(reports, tmp_path):
+    with pytest.raises(AnnotationError, match="no such file"):
+        compare(reports[0], tmp_path / "nowhere")
+    (tmp_path / "x.json").write_text("[]")
+    with pytest.raises(AnnotationError, match="findings.json"):
+        compare(tmp_path / "x.json", reports[1])
