@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from corroseg_utils import __version__
+from corroseg_utils import __version__, export
 from corroseg_utils.errors import CorrosegError
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported, or its start-up notes drown ours
@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                                                  "python -m corroseg_utils segment --help")
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add_parser in (_add_segment, _add_train, _add_evaluate):
+    for add_parser in (_add_segment, _add_train, _add_evaluate, export.add_parser):
         add_parser(commands)
     options = parser.parse_args(arguments)
     try:
@@ -79,14 +79,15 @@ def _add_train(commands) -> None:
     parser.add_argument("--network", choices=("edge_unet", "unet_2020"), default="edge_unet", help="see lesson 03")
     parser.add_argument("--encoder-weights", default="corroseg", metavar="W",
                         help="start of the encoder: corroseg, imagenet, none, or a model file")
-    parser.add_argument("--photo-size", type=int, default=512, metavar="PX", help="photos are squeezed to this square")
-    parser.add_argument("--size", type=int, default=256, metavar="PX", help="side of the training crops")
-    parser.add_argument("--epochs", type=int, default=35, metavar="N", help="passes of --steps batches")
-    parser.add_argument("--steps", type=int, default=24, metavar="N", help="batches an epoch")
-    parser.add_argument("--batch-size", type=int, default=16, metavar="N", help="photos a batch")
+    parser.add_argument("--photo-size", type=_side, default=512, metavar="PX",
+                        help="photos are squeezed to this square")
+    parser.add_argument("--size", type=_side, default=256, metavar="PX", help="side of the training crops")
+    parser.add_argument("--epochs", type=_count, default=35, metavar="N", help="passes of --steps batches")
+    parser.add_argument("--steps", type=_count, default=24, metavar="N", help="batches an epoch")
+    parser.add_argument("--batch-size", type=_count, default=16, metavar="N", help="photos a batch")
     parser.add_argument("--learning-rate", type=float, default=1e-3, metavar="R", help="at the start; falls to 0")
     parser.add_argument("--freeze-encoder", action="store_true", help="train the decoder alone: faster, less exact")
-    parser.add_argument("--patience", type=int, metavar="N", help="stop after N epochs without a better IoU")
+    parser.add_argument("--patience", type=_count, metavar="N", help="stop after N epochs without a better IoU")
     parser.add_argument("--fold", type=int, metavar="K", help="hold out this fold of a manifest CSV as test set")
     parser.add_argument("--source", metavar="S", help="use only this source of a manifest CSV")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of weights, shuffling and augmentation")
@@ -143,7 +144,8 @@ def _evaluate(options: argparse.Namespace) -> int:
         raise DataError(f"{options.data}: the split {options.split} has no photo. Try --split all.")
     scores = evaluate(load_segmenter(options.model), manifest, progress=True)
     if options.json:
-        print(json.dumps(scores, indent=2))
+        # JSON knows no NaN: a score that is undefined becomes null.
+        print(json.dumps(json.loads(json.dumps(scores), parse_constant=lambda name: None), indent=2))
         return 0
     low, high = scores["iou_interval"]
     print(f"IoU        {scores['iou']:.3f}  (95 % interval {low:.3f} to {high:.3f})")
@@ -173,4 +175,18 @@ def _probability(text: str) -> float:
     value = float(text)
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is below 1")
+    return value
+
+
+def _side(text: str) -> int:
+    value = _count(text)
+    if value % 32:
+        raise argparse.ArgumentTypeError(f"{text} is no multiple of 32, by which the networks divide")
     return value

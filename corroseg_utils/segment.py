@@ -13,6 +13,7 @@ from corroseg_utils.overlay import overlay
 from corroseg_utils.photos import PHOTO_SUFFIXES, PhotoError, resize_mask, write_jpeg, write_png, write_whole
 from corroseg_utils.segmenter import Segmenter
 
+MASK_END, OVERLAY_END = "_mask.png", "_overlay.jpg"
 COLUMNS = ("photo", "width", "height", "corroded_percent", "seconds", "error")
 
 
@@ -48,7 +49,9 @@ def segment_photos(segmenter: Segmenter, photos: Sequence[Path], out: Path | str
 
 
 def find_photos(paths: Iterable[Path | str], out: Path | str) -> list[Path]:
-    """All photos of the given files and folders, each once, sorted within a folder; nothing that lies in `out`.
+    """All photos of the given files and folders, each once, sorted within a folder.
+
+    Masks and overlays that an earlier run left in `out` are no photos, should `out` lie in or be one of the folders.
 
     Raises:
         CorrosegError: a path does not exist, or no photo is found.
@@ -57,10 +60,10 @@ def find_photos(paths: Iterable[Path | str], out: Path | str) -> list[Path]:
     for path in map(Path, paths):
         if not path.exists():
             raise CorrosegError(f"{path}: there is no such file or folder. Check the name.")
-        inside = sorted(path.rglob("*")) if path.is_dir() else [path]
-        for file in inside:
-            wanted = not path.is_dir() or (file.is_file() and file.suffix.lower() in PHOTO_SUFFIXES)
-            if wanted and out not in file.resolve().parents:
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            is_result = file.name.endswith((MASK_END, OVERLAY_END)) and file.parent.resolve() == out
+            is_photo = file.suffix.lower() in PHOTO_SUFFIXES and not file.is_dir() and not is_result
+            if is_photo or file == path:
                 found[file.resolve()] = file
     if not found:
         raise CorrosegError(f"No photo found in {', '.join(map(str, paths))}. "
@@ -88,8 +91,8 @@ def output_names(photos: Sequence[Path]) -> list[str]:
 def _segment(segmenter: Segmenter, path: Path, out: Path, name: str) -> dict:
     photo, probability = segmenter.read(path)
     mask = (probability >= segmenter.threshold).astype(np.uint8)
-    write_png(out / f"{name}_mask.png", mask * 255)
-    write_jpeg(out / f"{name}_overlay.jpg", overlay(photo, resize_mask(mask, photo.shape[1::-1])))
+    write_png(out / f"{name}{MASK_END}", mask * 255)
+    write_jpeg(out / f"{name}{OVERLAY_END}", overlay(photo, resize_mask(mask, photo.shape[1::-1])))
     height, width = mask.shape
     return {"width": width, "height": height, "corroded_percent": round(100 * float(mask.mean()), 3)}
 

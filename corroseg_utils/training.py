@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -10,10 +11,15 @@ import numpy as np
 import pandas as pd
 
 from corroseg_utils.augment import INSPECTION, Augmentation
+from corroseg_utils.errors import CorrosegError
 from corroseg_utils.losses import CrossEntropyDice
 from corroseg_utils.photos import write_whole
 
 BATCH_NORM_MOMENTUM = 0.9
+
+
+class TrainingError(CorrosegError):
+    """A training that cannot go on. The message names the file and the cure."""
 
 
 @dataclass(frozen=True)
@@ -65,13 +71,13 @@ def train(model: keras.Model, train_pairs: tuple[np.ndarray, np.ndarray],
         One row an epoch: epoch, loss, iou, val_loss, val_iou.
 
     Raises:
-        ValueError: `out` holds a training with another recipe.
+        TrainingError: `out` holds a training with another recipe, network, or data.
     """
     # tf.data comes with TensorFlow; on another backend the caller feeds the model itself.
     from corroseg_utils.pipeline import make_dataset
 
     out = Path(out)
-    _same_recipe(out, recipe)
+    _same_training(out, recipe, model, (*train_pairs, *validation_pairs))
     keras.utils.set_random_seed(recipe.seed)
     prepare_batch_norm(model)
     compile_model(model, recipe)
@@ -144,7 +150,8 @@ class Checkpoint(keras.callbacks.Callback):
         table = pd.DataFrame(self.history).to_csv(index=False).encode()
         write_whole(self.out / "log.csv", lambda file: file.write(table))
         write_whole(self.out / "state.json", lambda file: file.write(json.dumps(self.history).encode()))
-        self._latest(epoch).unlink(missing_ok=True)
+        for older in set(self.out.glob("epoch*.weights.h5")) - {self._latest(epoch + 1)}:
+            older.unlink()
         if self._out_of_patience():
             self.model.stop_training = True
 
@@ -158,12 +165,18 @@ class Checkpoint(keras.callbacks.Callback):
         return self.patience is not None and len(self.history) - self._best_epoch() >= self.patience
 
 
-def _same_recipe(out: Path, recipe: Recipe) -> None:
-    text = json.dumps(asdict(recipe), indent=2) + "\n"
+def _same_training(out: Path, recipe: Recipe, model: keras.Model, arrays: tuple[np.ndarray, ...]) -> None:
+    """Store what makes this training what it is, or compare it with what is stored."""
+    data = 0
+    for array in arrays:
+        data = zlib.crc32(np.ascontiguousarray(array), data)
+    trained = sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
+    text = json.dumps({**asdict(recipe), "network": model.name, "trained_parameters": trained, "data": data}, indent=2)
     stored = out / "recipe.json"
-    if stored.is_file() and stored.read_text() != text:
-        raise ValueError(f"{stored} holds another recipe. Give a new folder, or remove this one to start afresh.")
-    write_whole(stored, lambda file: file.write(text.encode()))
+    if stored.is_file() and stored.read_text() != text + "\n":
+        raise TrainingError(f"{stored} holds a training with another recipe, network or data. Give a new folder, or "
+                            "remove this one to start afresh.")
+    write_whole(stored, lambda file: file.write(f"{text}\n".encode()))
 
 
 def _save_whole(model: keras.Model, path: Path) -> None:

@@ -1,5 +1,8 @@
 """Both networks, what they cost, and their model files."""
 
+import sys
+import types
+
 import keras
 import numpy as np
 import pytest
@@ -75,6 +78,15 @@ def test_the_pix2pix_block_equals_the_original():
     assert [v.shape for v in ours.variables] == [v.shape for v in theirs.variables]
     ours.set_weights(theirs.get_weights())
     assert np.array_equal(np.asarray(ours(x)), np.asarray(theirs(x)))
+
+
+def test_the_original_block_gets_a_fixed_name(monkeypatch):
+    """Model files hold names, and Keras's own name for a block counts those built before."""
+    original = types.SimpleNamespace(upsample=lambda filters, size: keras.Sequential([keras.Input((4, 4, filters))]))
+    for name in ("tensorflow_examples", "tensorflow_examples.models"):
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    monkeypatch.setitem(sys.modules, "tensorflow_examples.models.pix2pix", types.SimpleNamespace(pix2pix=original))
+    assert [models.pix2pix_upsample(4).name for _ in range(2)] == ["decoder_4", "decoder_4"]
 
 
 @pytest.mark.parametrize(("layer", "parameters", "macs"), [
@@ -240,4 +252,3 @@ def test_the_shipped_model_can_be_used():
     model = weights.build_model(weights.SHIPPED)
     assert all(np.isfinite(np.asarray(variable)).all() for variable in model.variables)  # none overflowed float16
     assert model.output_shape[-1] == len(about["classes"])
-    models.edge_unet(64, 3, about["alpha"])  # the default encoder_weights of both networks is this file

@@ -1,0 +1,201 @@
+"""The command line as its users meet it: exit codes, messages, files."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import JOBS
+
+from corroseg_utils import segmenter
+from corroseg_utils.cli import main
+from corroseg_utils.dataset import load_mask, read_data
+from corroseg_utils.metrics import confusion, corrosion_scores
+from corroseg_utils.photos import photo_size, read_mask
+
+REPO = Path(__file__).resolve().parent.parent
+TINY_TRAINING = ["--encoder-weights", "none", "--photo-size", "32", "--size", "32", "--epochs", "1", "--steps", "1",
+                 "--batch-size", "2"]
+
+
+@pytest.fixture
+def red_model(red_segmenter, monkeypatch):
+    """Commands use the segmenter that marks what is red."""
+    monkeypatch.setattr(segmenter, "load_segmenter", lambda path=None: red_segmenter)
+    threshold = red_segmenter.threshold
+    yield red_segmenter
+    red_segmenter.threshold = threshold
+
+
+@pytest.mark.parametrize("command", ["segment", "train", "evaluate"])
+def test_help_says_what_a_stranger_needs(command, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main([command, "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert stopped.value.code == 0
+    assert "Exit codes: 0 all done, 1 some photos failed" in text and "python -m corroseg_utils" in text
+
+
+@pytest.mark.parametrize("arguments", [
+    [], ["nonsense"], ["segment"], ["segment", "a.jpg"], ["segment", "a.jpg", "--out", "x", "--threshold", "1.5"],
+    ["segment", "a.jpg", "--out", "x", "--threshold", "nan"], ["train", "data"],
+    ["train", "data", "--out", "x", "--size", "100"], ["train", "data", "--out", "x", "--epochs", "0"],
+    ["train", "data", "--out", "x", "--network", "resnet"], ["evaluate", "data", "--split", "trian"],
+])
+def test_wrong_usage_is_exit_code_2(arguments, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+    assert "error: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("arguments", "words"), [
+    (["segment", "{tmp}/gone.jpg", "--out", "{tmp}/out"], "gone.jpg: there is no such file or folder"),
+    (["segment", "{tmp}", "--out", "{tmp}/out"], "No photo found in"),
+    (["segment", "{photo}", "--out", "{tmp}/out", "--model", "{tmp}/gone.npz"], "gone.npz: there is no such model"),
+    (["segment", "{photo}", "--out", "{tmp}/out", "--model", "{photo}"], "no corroseg model"),
+    (["evaluate", "{tmp}"], "no data set here"),
+    (["evaluate", "{data}", "--source", "x"], "there is no source 'x'"),
+    (["evaluate", "{data}", "--fold", "0"], "no fold 0"),
+    (["train", "{tmp}", "--out", "{tmp}/out"], "no data set here"),
+])
+def test_what_cannot_be_used_is_exit_code_2_with_its_name(arguments, words, tmp_path, shared_data_2020, capsys):
+    places = {"tmp": tmp_path, "data": shared_data_2020, "photo": shared_data_2020 / "photos" / "CDM_1_IMG_0.JPG"}
+    assert main([argument.format(**places) for argument in arguments]) == 2
+    error = capsys.readouterr().err
+    assert words in error and "Traceback" not in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_segment_does_all_photos(shared_data_2020, tmp_path, red_model, capsys):
+    assert main(["segment", str(shared_data_2020 / "photos"), "--out", str(tmp_path / "out")]) == 0
+    assert "8 of 8 photos done" in capsys.readouterr().out
+    assert len(list((tmp_path / "out").glob("*_mask.png"))) == len(list((tmp_path / "out").glob("*_overlay.jpg"))) == 8
+
+
+def test_a_broken_photo_is_exit_code_1_and_the_others_are_done(data_2020, tmp_path, red_model, capsys):
+    (data_2020 / "photos" / "CDM_1_IMG_0.JPG").write_bytes(b"")
+    assert main(["segment", str(data_2020 / "photos"), "--out", str(tmp_path / "out")]) == 1
+    captured = capsys.readouterr()
+    assert "7 of 8 photos done" in captured.out
+    assert "failed: " in captured.err and "CDM_1_IMG_0.JPG: the file is empty" in captured.err
+    assert len(list((tmp_path / "out").glob("*_mask.png"))) == 7
+
+
+def test_the_threshold_decides_what_is_marked(shared_data_2020, tmp_path, red_model):
+    photo = shared_data_2020 / "photos" / "CDM_1_IMG_0.JPG"
+    percents = []
+    for threshold in ("0", "0.5", "1"):
+        assert main(["segment", str(photo), "--out", str(tmp_path), "--threshold", threshold]) == 0
+        percents.append(pd.read_csv(tmp_path / "summary.csv")["corroded_percent"][0])
+    assert percents[0] == 100 > percents[1] > 10 and percents[1] >= percents[2]
+
+
+def test_a_stop_by_hand_is_no_traceback(shared_data_2020, tmp_path, red_model, monkeypatch, capsys):
+    def stopped(path):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(red_model, "read", stopped)
+    assert main(["segment", str(shared_data_2020 / "photos"), "--out", str(tmp_path)]) == 130
+    assert "Stopped" in capsys.readouterr().err
+    assert len(pd.read_csv(tmp_path / "summary.csv")) == 0
+
+
+def test_evaluate_scores_the_masks_that_segment_writes(shared_data_2020, tmp_path, red_model, capsys):
+    assert main(["segment", str(shared_data_2020 / "photos"), "--out", str(tmp_path)]) == 0
+    capsys.readouterr()
+    assert main(["evaluate", str(shared_data_2020), "--split", "all", "--json"]) == 0
+    scores = json.loads(capsys.readouterr().out)
+    counts = 0
+    for row in read_data(shared_data_2020).to_dict("records"):
+        truth = load_mask(row["photo"], row["findings"], photo_size(row["photo"])) > 0
+        counts = counts + confusion(truth, read_mask(tmp_path / f"{row['photo'].stem}_mask.png") > 0)
+    assert scores | corrosion_scores(counts) == scores
+    assert scores["photos"] == 8 and scores["groups"] == 4 and scores["threshold"] == 0.5
+
+
+def test_evaluate_takes_the_split_that_is_asked_for(shared_data_2020, red_model, capsys):
+    for split, jobs in (("train", 2), ("validation", 1), ("test", 1)):
+        assert list(JOBS.values()).count(split) == jobs
+        assert main(["evaluate", str(shared_data_2020), "--split", split]) == 0
+        text = capsys.readouterr().out
+        assert f"{2 * jobs} photos of {jobs} groups, threshold 0.500" in text and "95 % interval" in text
+
+
+def test_an_undefined_score_is_null_in_json(data_2020, red_model, capsys, monkeypatch):
+    for mask in (data_2020 / "masks").iterdir():
+        mask.unlink()
+    table = (data_2020 / "support_dataset.csv").read_text().splitlines()
+    names = [line.split(",")[0] for line in table[1:]]
+    (data_2020 / "support_dataset.csv").write_text("\n".join([table[0]] + [f"{n}" + ",nothing" * 4 for n in names]))
+    red_model.threshold = 1.1  # nothing is marked
+
+    def strict(token):
+        raise AssertionError(f"{token} is no JSON")
+
+    assert main(["evaluate", str(data_2020), "--json"]) == 0
+    scores = json.loads(capsys.readouterr().out, parse_constant=strict)
+    assert scores["iou"] is None and scores["iou_interval"] == [None, None] and scores["accuracy"] == 1
+
+
+def test_bad_data_stops_unless_told_to_skip_it(data_2020, red_model, capsys):
+    (data_2020 / "photos" / "CDS_4_IMG_3.JPG").write_bytes(b"")
+    (data_2020 / "photos" / "CDM_1_IMG_0.JPG").unlink()
+    assert main(["evaluate", str(data_2020)]) == 2
+    error = capsys.readouterr().err
+    assert "2 problem(s) found" in error and "CDS_4_IMG_3.JPG" in error and "CDM_1_IMG_0.JPG" in error
+    assert main(["evaluate", str(data_2020), "--skip-bad"]) == 0
+    captured = capsys.readouterr()
+    assert captured.err.count("skipped: ") == 2
+    assert "1 photos of 1 groups" in captured.out
+
+
+def test_a_split_without_photo_is_named(data_2020, red_model, capsys):
+    (data_2020 / "split.csv").write_text("group,split\n" + "".join(f"{job},train\n" for job in JOBS))
+    assert main(["evaluate", str(data_2020)]) == 2
+    assert "the split test has no photo. Try --split all." in capsys.readouterr().err
+    assert main(["train", str(data_2020), "--out", str(data_2020 / "out"), *TINY_TRAINING]) == 2
+    assert "The split validation has no photo" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def trained(shared_data_2020, tmp_path_factory):
+    out = tmp_path_factory.mktemp("trained") / "out"
+    assert main(["train", str(shared_data_2020), "--out", str(out), *TINY_TRAINING]) == 0
+    return out
+
+
+def test_train_writes_a_model_that_the_other_commands_take(trained, shared_data_2020, capsys):
+    files = {file.name for file in trained.iterdir()}
+    assert {"model.npz", "log.csv", "recipe.json", "tensorboard", "best.weights.h5"} <= files
+    assert main(["evaluate", str(shared_data_2020), "--model", str(trained / "model.npz"), "--json"]) == 0
+    scores = json.loads(capsys.readouterr().out)
+    assert scores["photos"] == 2 and 0 <= scores["threshold"] <= 1
+
+
+def test_another_training_in_the_same_folder_is_exit_code_2(trained, shared_data_2020, capsys):
+    before = (trained / "model.npz").read_bytes()
+    assert main(["train", str(shared_data_2020), "--out", str(trained), *TINY_TRAINING, "--freeze-encoder"]) == 2
+    assert "recipe.json holds a training with another recipe" in capsys.readouterr().err
+    assert (trained / "model.npz").read_bytes() == before
+
+
+def test_the_command_itself_with_a_model_file(shared_data_2020, model_file, tmp_path):
+    """In a process of its own, from a folder without the repository: what a user types."""
+    shutil.copy(shared_data_2020 / "photos" / "CDM_1_IMG_0.JPG", tmp_path / "a b.JPG")
+    (tmp_path / "broken.jpg").write_text("no photo")
+    command = [sys.executable, "-m", "corroseg_utils", "segment", "a b.JPG", "broken.jpg", "--out", "out",
+               "--model", str(model_file)]
+    run = subprocess.run(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(REPO)}, capture_output=True,
+                         text=True)
+    assert run.returncode == 1, run.stderr
+    assert "1 of 2 photos done, results in out" in run.stdout
+    assert "segmenting: 100%" in run.stderr and "failed: broken.jpg: " in run.stderr
+    assert "Traceback" not in run.stderr
+    mask = read_mask(tmp_path / "out" / "a b_mask.png")
+    assert mask.shape == (64, 96) and set(np.unique(mask)) <= {0, 255}

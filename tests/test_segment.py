@@ -1,0 +1,121 @@
+import csv
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from corroseg_utils.errors import CorrosegError
+from corroseg_utils.photos import write_jpeg, write_png
+from corroseg_utils.segment import COLUMNS, find_photos, output_names, segment_photos
+
+
+def red_left(height=40, width=96):
+    """A grey photo whose left half is red."""
+    photo = np.full((height, width, 3), 128, np.uint8)
+    photo[:, : width // 2] = (200, 50, 20)
+    return photo
+
+
+def read_summary(out):
+    with open(out / "summary.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_mask_overlay_and_summary(tmp_path, red_segmenter):
+    write_png(tmp_path / "a.png", red_left())
+    out = tmp_path / "out"
+    rows = segment_photos(red_segmenter, [tmp_path / "a.png"], out)
+    assert sorted(file.name for file in out.iterdir()) == ["a_mask.png", "a_overlay.jpg", "summary.csv"]
+    with Image.open(out / "a_mask.png") as image:
+        assert (image.mode, image.size) == ("L", (96, 40))
+        mask = np.asarray(image)
+    assert np.array_equal(mask, np.where(np.arange(96) < 48, 255, 0) * np.ones((40, 1)))
+    with Image.open(out / "a_overlay.jpg") as image:
+        assert (image.format, image.size) == ("JPEG", (96, 40))
+        tinted = np.asarray(image).astype(int)
+    assert np.abs(tinted[:, 60:] - 128).max() < 12 and (tinted[5:35, 8:40, 2] > 90).all()  # blue on the red alone
+    (row,) = read_summary(out)
+    assert tuple(row) == COLUMNS == ("photo", "width", "height", "corroded_percent", "seconds", "error")
+    assert (row["photo"], row["width"], row["height"]) == (str(tmp_path / "a.png"), "96", "40")
+    assert float(row["corroded_percent"]) == 50 and float(row["seconds"]) >= 0 and row["error"] == ""
+    assert rows[0]["corroded_percent"] == 50
+
+
+def test_results_are_upright(tmp_path, red_segmenter):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned a quarter clockwise: what is stored on the left is seen on top
+    Image.fromarray(red_left()).save(tmp_path / "a.png", exif=exif)
+    (row,) = segment_photos(red_segmenter, [tmp_path / "a.png"], tmp_path)
+    assert (row["width"], row["height"]) == (40, 96)
+    mask = np.asarray(Image.open(tmp_path / "a_mask.png"))
+    assert mask.shape == (96, 40) and mask[:48].all() and not mask[48:].any()
+    assert Image.open(tmp_path / "a_overlay.jpg").size == (40, 96)
+
+
+def test_a_broken_photo_does_not_stop_the_others(tmp_path, red_segmenter):
+    for name in ("a.png", "c.png"):
+        write_png(tmp_path / name, red_left())
+    (tmp_path / "b.jpg").write_text("no photo")
+    photos = [tmp_path / name for name in ("a.png", "b.jpg", "c.png", "gone.jpg")]
+    segment_photos(red_segmenter, photos, tmp_path / "out")
+    rows = read_summary(tmp_path / "out")
+    assert [bool(row["error"]) for row in rows] == [False, True, False, True]
+    assert "known format" in rows[1]["error"] and rows[1]["width"] == "" and rows[1]["corroded_percent"] == ""
+    assert "does not exist" in rows[3]["error"]
+    assert sorted(file.name for file in (tmp_path / "out").glob("*.png")) == ["a_mask.png", "c_mask.png"]
+
+
+def test_a_stop_by_hand_lists_what_is_done(tmp_path, red_segmenter, monkeypatch):
+    write_png(tmp_path / "a.png", red_left())
+    read, seen = type(red_segmenter).read, []
+
+    def stopped_at_the_second(self, path):
+        seen.append(path)
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        return read(self, path)
+
+    monkeypatch.setattr(type(red_segmenter), "read", stopped_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        segment_photos(red_segmenter, [tmp_path / "a.png"] * 3, tmp_path / "out")
+    assert len(read_summary(tmp_path / "out")) == 1
+    assert not list((tmp_path / "out").glob(".writing*"))
+
+
+@pytest.mark.parametrize(("paths", "names"), [
+    (["x/a.jpg", "y/a.jpg", "z/a.png"], ["a", "a_2", "a_3"]),
+    (["x/a.jpg", "x/A.JPG"], ["a", "A_2"]),  # one file on the disks of Windows and macOS
+    (["x/a.jpg", "y/a.jpg", "x/a_2.jpg"], ["a", "a_3", "a_2"]),
+    (["x/a_2.jpg", "x/a.jpg", "y/a.jpg", "y/a_2.jpg"], ["a_2", "a", "a_3", "a_2_2"]),
+])
+def test_two_photos_of_one_stem_do_not_overwrite_each_other(tmp_path, paths, names):
+    found = output_names([tmp_path / path for path in paths])
+    assert found == names and len({name.lower() for name in found}) == len(paths)
+
+
+def test_photos_are_found_once_in_order(tmp_path):
+    for name in ("b.jpg", "a.JPG", "sub/c.tif", "notes.txt", "odd.xyz"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "folder.jpg").mkdir()
+    (tmp_path / "dangling.png").symlink_to(tmp_path / "gone.png")
+    out = tmp_path / "out"
+    names = [photo.name for photo in find_photos([tmp_path, tmp_path / "b.jpg", tmp_path / "sub"], out)]
+    assert names == ["a.JPG", "b.jpg", "dangling.png", "c.tif"]  # a dangling link fails later, by name
+    assert [photo.name for photo in find_photos([tmp_path / "odd.xyz"], out)] == ["odd.xyz"]  # named: it is tried
+
+
+@pytest.mark.parametrize("out", ["results", "photos/results", "photos", "."])
+def test_results_of_an_earlier_run_are_no_photos_wherever_they_lie(tmp_path, red_segmenter, out):
+    write_jpeg(tmp_path / "photos" / "a.jpg", red_left())
+    for _ in range(2):
+        photos = find_photos([tmp_path / "photos"], tmp_path / out)
+        assert [photo.name for photo in photos] == ["a.jpg"]
+        segment_photos(red_segmenter, photos, tmp_path / out)
+
+
+def test_nothing_to_do_is_an_error(tmp_path):
+    with pytest.raises(CorrosegError, match="gone: there is no such file or folder"):
+        find_photos([tmp_path / "gone"], tmp_path)
+    with pytest.raises(CorrosegError, match="No photo found in .*Photos end in .bmp"):
+        find_photos([tmp_path], tmp_path)
