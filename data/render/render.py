@@ -1,0 +1,168 @@
+"""Render the data set: `python data/render/render.py --out DIR --jobs N --seed S`.
+
+Every job is a process of its own with its own random numbers, so a job comes out the same whatever ran before it.
+Finished jobs are skipped; the tables are rewritten after each job, so DIR is a complete set at any time.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+SAMPLES = 6
+PASSES = ("dmg", "aux", "look")
+
+
+def set_up_cycles(scratch: Path):
+    """Renderer settings, and a compositor that writes picture and AOVs as separate EXR files; returns the scene."""
+    import bpy
+
+    scene = bpy.context.scene
+    scene.render.engine = "CYCLES"
+    scene.render.use_persistent_data = True
+    scene.render.threads_mode, scene.render.threads = "FIXED", 1
+    c = scene.cycles
+    c.device, c.samples, c.use_adaptive_sampling, c.seed = "CPU", SAMPLES, False, 1
+    c.use_denoising, c.denoiser, c.denoising_input_passes, c.denoising_prefilter = True, "OPENIMAGEDENOISE", "RGB_ALBEDO_NORMAL", "NONE"
+    c.max_bounces, c.diffuse_bounces, c.glossy_bounces, c.transparent_max_bounces = 2, 1, 1, 6
+    c.caustics_reflective = c.caustics_refractive = False
+    c.sample_clamp_indirect = 4.0
+    for name in PASSES:
+        scene.view_layers[0].aovs.add().name = name
+    scene.use_nodes = True
+    tree = scene.node_tree
+    tree.nodes.clear()
+    layers = tree.nodes.new("CompositorNodeRLayers")
+    files = tree.nodes.new("CompositorNodeOutputFile")
+    files.base_path = str(scratch)
+    files.format.file_format, files.format.color_depth, files.format.exr_codec = "OPEN_EXR", "32", "ZIP"
+    files.file_slots.clear()
+    for slot, source in (("photo", "Image"), *((p, p) for p in PASSES)):
+        files.file_slots.new(slot)
+        tree.links.new(layers.outputs[source], files.inputs[slot])
+    return scene
+
+
+def render_job(job, seed: int, out: Path, scratch: Path) -> tuple[int, float]:
+    """Build and photograph one job; returns the number of photos and the seconds taken."""
+    os.environ["OPENCV_IO_ENABLE_OPENEXR"] = "1"
+    os.environ["OMP_NUM_THREADS"] = "1"
+    started = time.monotonic()
+    import bpy
+    import cv2
+    import numpy as np
+
+    import assets_process
+    import assets_steel
+    import camera
+    import coatings
+    import damage
+    import dressing
+    import noise
+    from export import photo_record, write
+    from mesh import Model
+    from nodes import Graph, load_image
+
+    cv2.setNumThreads(1)
+    scratch = scratch / job.group
+    scratch.mkdir(parents=True, exist_ok=True)
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    scene = set_up_cycles(scratch)
+    rng = np.random.default_rng((seed, 2, job.index))
+
+    model = Model(rng)
+    build = getattr(assets_steel, job.asset, None) or getattr(assets_process, job.asset)
+    build(model)
+    floor = min(p[:, 2].min() for p in model.points)
+    dressing.props(model, job.lookalikes)
+    dressing.ground(model, job.place, floor - 0.02)
+    dressing.clutter(model, job.place)
+    attributes, sites = damage.grow(model, job.kinds, job.lookalikes, job.extent)
+
+    style = coatings.random_style(rng, job.lookalikes)
+    rough, relief = load_image("rough", noise.rough_atlas(rng)), load_image("relief", noise.relief_atlas(rng))
+    shop = coatings.Workshop(rng, rough, relief, style)
+    materials = coatings.make_materials(model.materials, rng, shop, job.paints, job.kinds)
+    model.build(materials, attributes)
+
+    scene.world = bpy.data.worlds.new("world")
+    scene.world.use_nodes = True
+    g = Graph(scene.world.node_tree)
+    sky = g.node("ShaderNodeTexEnvironment", image=load_image("sky", noise.panorama(rng, job.place), bright=True))
+    background = g.node("ShaderNodeBackground")
+    g.tree.links.new(sky.outputs[0], background.inputs[0])
+    g.tree.links.new(background.outputs[0], g.node("ShaderNodeOutputWorld").inputs[0])
+    camera.light_scene(rng, job.light, background.inputs[1])
+    gear = camera.random_camera(rng)
+
+    points, normals, _, _ = model.arrays()
+    kind_of = damage.vertex_material(model)
+    hero = np.flatnonzero((kind_of == model.materials.index("paint")) & (np.abs(points[:, 0]) < 1.7) & (points[:, 1] < 0.5))
+    records = []
+    for view in range(job.views):
+        eye = np.random.default_rng((seed, 3, job.index, view))
+        pose = None
+        while pose is None:
+            reach = str(eye.choice(list(camera.REACH), p=(0.36, 0.4, 0.24)))
+            if sites and eye.random() < 0.8:
+                site = sites[int(eye.integers(len(sites)))]
+                target, normal = site.centre, site.normal
+            else:
+                i = eye.choice(hero)
+                target, normal = points[i], normals[i]
+            pose = camera.aim(eye, target, normal, reach, floor)
+        upright = eye.random() < 0.25
+        camera.put_camera(*pose, upright)
+        camera.set_flash(eye, job.light, pose[1], pose[0])
+        bpy.ops.render.render()
+        raw = {p: cv2.imread(str(scratch / f"{p}0001.exr"), cv2.IMREAD_UNCHANGED)[..., :3][..., ::-1] for p in ("photo", *PASSES)}
+        name = f"{job.group}_IMG_{job.first_photo + view:04d}"
+        record, masks = photo_record(name, job, reach, raw, style["depth"])
+        for finding, data in masks.items():
+            write(out / "masks" / f"{finding}.png", data)
+        write(out / "photos" / f"{name}.JPG", camera.develop(eye, raw["photo"].astype(np.float32), gear))
+        records.append(record)
+    for p in scratch.iterdir():
+        p.unlink()
+    scratch.rmdir()
+    write(out / "jobs" / f"{job.index:04d}_{job.group}.json", json.dumps(records, indent=1).encode())
+    return len(records), time.monotonic() - started
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True, help="folder of the data set")
+    parser.add_argument("--jobs", type=int, default=75, help="number of inspection jobs (about 6.6 photos each)")
+    parser.add_argument("--seed", type=int, default=2020)
+    args = parser.parse_args()
+
+    from export import write_tables
+    from plan import make_plan
+
+    plan = make_plan(args.jobs, args.seed)
+    todo = [job for job in plan if not (args.out / "jobs" / f"{job.index:04d}_{job.group}.json").exists()]
+    total, done, started = sum(job.views for job in todo), 0, time.monotonic()
+    print(f"{len(plan)} jobs, {len(plan) - len(todo)} already done, {total} photos to render", flush=True)
+    scratch = args.out / ".scratch"
+    # Two single-threaded renders use two cores better than one render with two threads; a fresh process for each job.
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
+        waiting = {pool.submit(render_job, job, args.seed, args.out, scratch): job for job in todo}
+        for future in as_completed(waiting):
+            photos, seconds = future.result()
+            done += photos
+            write_tables(args.out)
+            left = (time.monotonic() - started) / done * (total - done)
+            job = waiting[future]
+            print(f"{done}/{total} photos, {job.group} {job.asset} {job.light}: {seconds / photos:.1f} s a photo, "
+                  f"{left / 60:.0f} min left", flush=True)  # fmt: skip
+    print(f"{write_tables(args.out)} photos in {args.out}", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
