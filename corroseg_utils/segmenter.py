@@ -4,6 +4,7 @@ The photo is scaled so that its long side fits the model's square, the rest is f
 is cut and scaled back. Keras and LiteRT are imported only when a model needs them.
 """
 
+import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,9 +12,11 @@ import numpy as np
 from PIL import Image
 
 from corroseg_utils import DATA
+from corroseg_utils.errors import ModelError
 from corroseg_utils.photos import photo_size, read_photo, resize_photo
 
 SHIPPED = DATA / "weights" / "corroseg.npz"
+SHIPPED_LITERT = DATA / "weights" / "corroseg_weights.tflite"  # used where TensorFlow is not installed
 # Photos are decoded at a reduced scale that keeps at least this long side: all that model and overlay need.
 READ_SIDE = 1600
 
@@ -47,10 +50,7 @@ class Segmenter:
         Returns:
             float32 (h, w, classes), h and w those of the photo scaled to a long side of `size`.
         """
-        height, width = photo.shape[:2]
-        scale = self.size / max(height, width)
-        w, h = max(1, round(width * scale)), max(1, round(height * scale))
-        square = np.pad(resize_photo(photo, (w, h)), ((0, self.size - h), (0, self.size - w), (0, 0)), "symmetric")
+        square, (w, h) = fit_square(photo, self.size)
         return softmax(self.logits(square[None])[0, :h, :w])
 
     def probability(self, photo: np.ndarray, size: tuple[int, int] | None = None) -> np.ndarray:
@@ -91,14 +91,23 @@ def load_segmenter(path: Path | str | None = None) -> Segmenter:
     """Load a model file.
 
     Args:
-        path: a .npz file as `train` writes it; the shipped model when None.
+        path: a .npz file as `train` writes it, or a .tflite file as `export` writes it, which needs no TensorFlow.
+            When None the shipped model, as .tflite where TensorFlow is not installed.
 
     Raises:
-        ModelError: the file is missing or no model.
+        ModelError: the file is missing or no model, or TensorFlow is needed and not installed.
     """
+    has_tensorflow = importlib.util.find_spec("tensorflow") is not None
+    path = Path(path or (SHIPPED if has_tensorflow else SHIPPED_LITERT))
+    if path.suffix == ".tflite":
+        from corroseg_utils.litert import litert_segmenter
+
+        return litert_segmenter(path)
+    if not has_tensorflow:
+        raise ModelError(f"{path}: this model needs TensorFlow, which is not installed. Give a .tflite file, or "
+                         "install requirements.txt.")
     from corroseg_utils.weights import build_model, read_about
 
-    path = Path(path or SHIPPED)
     about = read_about(path)
     return keras_segmenter(build_model(path), about)
 
@@ -106,6 +115,18 @@ def load_segmenter(path: Path | str | None = None) -> Segmenter:
 def keras_segmenter(model, about: dict) -> Segmenter:
     """A Segmenter around a Keras model that is in memory, such as one just trained."""
     return Segmenter(lambda photos: np.asarray(model.predict_on_batch(photos)), about)
+
+
+def fit_square(photo: np.ndarray, size: int) -> tuple[np.ndarray, tuple[int, int]]:
+    """Scale a photo so that its long side is `size`, and fill up the square by mirroring.
+
+    Returns:
+        uint8 (size, size, 3), and (width, height) of the photo in its upper left corner.
+    """
+    height, width = photo.shape[:2]
+    scale = size / max(height, width)
+    w, h = max(1, round(width * scale)), max(1, round(height * scale))
+    return np.pad(resize_photo(photo, (w, h)), ((0, size - h), (0, size - w), (0, 0)), "symmetric"), (w, h)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

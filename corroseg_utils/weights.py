@@ -11,15 +11,11 @@ import keras
 import numpy as np
 
 from corroseg_utils import DATA
-from corroseg_utils.errors import CorrosegError
+from corroseg_utils.errors import ModelError
 from corroseg_utils.photos import write_whole
 
 SHIPPED = DATA / "weights" / "corroseg.npz"
 _ABOUT = "about"  # the entry that holds the description as JSON text
-
-
-class ModelError(CorrosegError):
-    """A model file that cannot be used. The message names the file and the cure."""
 
 
 def save_model(path: Path | str, model: keras.Model, about: dict) -> None:
@@ -58,8 +54,12 @@ def load_weights(model: keras.Model, path: Path | str) -> None:
         variable.assign(stored.astype(np.float32))
 
 
-def build_model(path: Path | str) -> keras.Model:
+def build_model(path: Path | str, size: int | None = None) -> keras.Model:
     """Rebuild the network that a model file describes, with its weights.
+
+    Args:
+        path: the .npz file.
+        size: side of the input in pixels; None for the network's default: any size, or unet_2020's own.
 
     Raises:
         ModelError: the file is missing, no model file, or of an unknown network.
@@ -67,8 +67,8 @@ def build_model(path: Path | str) -> keras.Model:
     from corroseg_utils import models  # models needs this module for its encoders
 
     about = read_about(path)
-    networks = {"edge_unet": lambda: models.edge_unet(None, len(about["classes"]), about["alpha"], None),
-                "unet_2020": lambda: models.unet_2020(about["size"], len(about["classes"]), None)}
+    networks = {"edge_unet": lambda: models.edge_unet(size, len(about["classes"]), about["alpha"], None),
+                "unet_2020": lambda: models.unet_2020(size or about["size"], len(about["classes"]), None)}
     if about.get("network") not in networks:
         raise ModelError(f"{path}: the network {about.get('network')!r} is unknown. "
                          f"Known are {', '.join(networks)}; a newer corroseg may have made this file.")

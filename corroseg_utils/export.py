@@ -1,0 +1,176 @@
+"""Export a model to LiteRT: what `python -m corroseg_utils export` does.
+
+Decisions that make the file fast, each measured in lesson 08: batch size 1 (an open batch breaks the graph into
+parts), logits out (the softmax is the reader's), uint8 pixels in, scaling inside, weights per channel.
+"""
+
+import argparse
+import contextlib
+import io
+import logging
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from corroseg_utils import DATA, __version__
+from corroseg_utils.errors import CorrosegError
+from corroseg_utils.litert import with_about
+from corroseg_utils.photos import read_photo, write_whole
+from corroseg_utils.segmenter import READ_SIDE, SHIPPED, fit_square
+
+QUANTIZATIONS = ("none", "weights", "int8")
+CALIBRATION = 100  # photos for int8: the fewest that are accepted, and how many are used
+
+
+def export(out: Path | str, model: Path | str = SHIPPED, size: int | None = None, quantize: str = "none",
+           calibration: Path | str = DATA) -> dict:
+    """Write a model file as .tflite.
+
+    Args:
+        out: the .tflite file; it appears whole or not at all.
+        model: the .npz file.
+        size: side of its input in pixels, a multiple of 32; the size in the model's description when None.
+        quantize: see `convert`.
+        calibration: data set whose training photos set the ranges of int8.
+
+    Returns:
+        The description stored in the file.
+
+    Raises:
+        ModelError: the model file cannot be used.
+        CorrosegError: the calibration set has too few photos.
+    """
+    from corroseg_utils.weights import build_model, read_about
+
+    about = read_about(model)
+    size = size or about["size"]
+    photos = calibration_photos(calibration, size) if quantize == "int8" else None
+    flatbuffer = convert(build_model(model, size), size, quantize, photos)
+    about = {"licence": "MIT", **about, "size": size, "quantize": quantize, "version": __version__}
+    write_whole(out, lambda file: file.write(with_about(flatbuffer, about)))
+    return about
+
+
+def convert(model, size: int, quantize: str = "none", calibration: np.ndarray | None = None) -> bytes:
+    """Convert a Keras model to a LiteRT flatbuffer from uint8 (1, size, size, 3) to logits float32.
+
+    Args:
+        model: takes pixels 0-255 and gives logits.
+        size: side of the input in pixels.
+        quantize: "none" keeps float32; "weights" stores weights in 8 bits and computes in float32 (a quarter of the
+            size, the same speed); "int8" computes in 8 bits too (faster where the CPU has instructions for it).
+        calibration: for int8, photos uint8 (N, size, size, 3) like those to come.
+
+    Raises:
+        ValueError: `quantize` is none of these.
+    """
+    if quantize == "none":
+        return _pixels_in(_convert_float(model, size))
+    if quantize == "weights":
+        return _quantize_weights(_pixels_in(_convert_float(model, size)))
+    if quantize == "int8":
+        return _convert_int8(model, size, calibration)
+    raise ValueError(f"quantize={quantize!r}: one of {', '.join(QUANTIZATIONS)} is needed.")
+
+
+def calibration_photos(data: Path | str, size: int) -> np.ndarray:
+    """Training photos, spread evenly over the list, as the model sees them: uint8 (N, size, size, 3).
+
+    Raises:
+        CorrosegError: there are fewer than CALIBRATION.
+    """
+    from corroseg_utils.dataset import read_data
+
+    manifest = read_data(data)
+    photos = list(manifest["photo"][manifest["split"] == "train"])
+    if len(photos) < CALIBRATION:
+        raise CorrosegError(f"{data}: int8 needs at least {CALIBRATION} training photos to set its ranges, there "
+                            f"are {len(photos)}. Name a larger data set with --calibration.")
+    chosen = np.linspace(0, len(photos) - 1, CALIBRATION).round().astype(int)
+    return np.stack([fit_square(read_photo(photos[i], READ_SIDE), size)[0] for i in chosen])
+
+
+def _converter(model, size: int, dtype: str):
+    import tensorflow as tf
+
+    logging.getLogger("absl").setLevel(logging.ERROR)  # it advises a path that leaves the weights out of the file
+
+    @tf.function(input_signature=[tf.TensorSpec((1, size, size, 3), dtype, name="pixels")])
+    def logits(pixels):
+        return model(tf.cast(pixels, tf.float32), training=False)
+
+    return tf.lite.TFLiteConverter.from_concrete_functions([logits.get_concrete_function()])
+
+
+def _convert_float(model, size: int) -> bytes:
+    return _converter(model, size, "uint8").convert()
+
+
+def _convert_int8(model, size: int, calibration: np.ndarray) -> bytes:
+    import tensorflow as tf
+
+    calibration = calibration.copy()
+    # Black and white in the first photo: the range is then 0-255, and a pixel's value is its quantised value.
+    calibration[0, 0, 0], calibration[0, 0, 1] = 0, 255
+    converter = _converter(model, size, "float32")
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: ([photo[None].astype(np.float32)] for photo in calibration)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = tf.uint8
+    return converter.convert()
+
+
+def _pixels_in(flatbuffer: bytes) -> bytes:
+    """Turn the CAST from uint8 into DEQUANTIZE of scale 1, the same to the bit: XNNPACK has no CAST, and one operator
+    left to LiteRT means a pass over all pixels on one thread."""
+    from ai_edge_litert import schema_py_generated as schema
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    model = flatbuffer_utils.convert_bytearray_to_object(bytearray(flatbuffer))
+    graph, code = model.subgraphs[0], schema.BuiltinOperator
+    cast, = [op for op in graph.operators if model.operatorCodes[op.opcodeIndex].builtinCode == code.CAST]
+    opcode = model.operatorCodes[cast.opcodeIndex]
+    opcode.builtinCode = opcode.deprecatedBuiltinCode = code.DEQUANTIZE
+    opcode.version = 2
+    cast.builtinOptionsType, cast.builtinOptions = schema.BuiltinOptions.DequantizeOptions, schema.DequantizeOptionsT()
+    pixels = graph.tensors[cast.inputs[0]]
+    pixels.quantization = schema.QuantizationParametersT()
+    pixels.quantization.scale, pixels.quantization.zeroPoint = [1.0], [0]
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+
+
+def _quantize_weights(flatbuffer: bytes) -> bytes:
+    from ai_edge_quantizer import quantizer, recipe
+
+    logging.getLogger("absl").setLevel(logging.ERROR)
+    work = quantizer.Quantizer(bytearray(flatbuffer))
+    work.load_quantization_recipe(recipe.weight_only_wi8_afp32())
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        warnings.simplefilter("ignore")  # it notes that the pixels are quantised already, and draws progress bars
+        return bytes(work.quantize().quantized_model)
+
+
+def add_parser(commands) -> None:
+    """Add `export` to the command line."""
+    parser = commands.add_parser(
+        "export", help="write a model for small computers (LiteRT)",
+        description="Write a model as a .tflite file, which `segment --model` runs without TensorFlow: batch size 1, "
+                    "uint8 pixels in, logits out, its description inside (unzip -p FILE about.json).")
+    parser.add_argument("--out", required=True, type=Path, metavar="FILE.tflite", help="the file to write")
+    parser.add_argument("--model", type=Path, default=SHIPPED, metavar="PATH",
+                        help="a .npz model file; the shipped model by default")
+    parser.add_argument("--size", type=int, metavar="S", help="side of the input in pixels, a multiple of 32; the "
+                                                              "model's own by default")
+    parser.add_argument("--quantize", choices=QUANTIZATIONS, default="none",
+                        help="none: float32; weights: 8-bit weights, float32 arithmetic; int8: 8 bits throughout")
+    parser.add_argument("--calibration", type=Path, default=DATA, metavar="DATA",
+                        help="data set whose training photos set the ranges of int8; the embedded one by default")
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    about = export(options.out, options.model, options.size, options.quantize, options.calibration)
+    print(f"{options.out}: {options.out.stat().st_size / 1e6:.2f} MB, {about['size']}x{about['size']} pixels, "
+          f"quantize {about['quantize']}, threshold {about['threshold']:.3f}")
+    return 0
