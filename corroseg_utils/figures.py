@@ -23,9 +23,10 @@ def show_pictures(rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str], s
         rows: each a sequence of pictures: uint8 (H, W, 3), masks (H, W) of class indices or bool, or float (H, W) in
             [0, 1], which is drawn as a probability from dark to bright.
         titles: one a column.
-        side: of a picture in inches.
+        side: width of a picture in inches.
     """
-    figure, axes = plt.subplots(len(rows), len(titles), figsize=(side * len(titles), side * len(rows) + 0.3),
+    tall = side * max(row[0].shape[0] / row[0].shape[1] for row in rows)
+    figure, axes = plt.subplots(len(rows), len(titles), figsize=(side * len(titles), tall * len(rows) + 0.3),
                                 squeeze=False, dpi=DPI, layout="constrained")
     for row, pictures in zip(axes, rows, strict=True):
         for axis, picture in zip(row, pictures, strict=True):
