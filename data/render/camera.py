@@ -33,6 +33,9 @@ def aim(rng: np.random.Generator, target, normal, reach: str, floor: float) -> t
         place = target + side * min(want, free - 0.15)
         if free < 0.6 * want or place[2] < floor + 0.15:
             continue
+        ways = np.array([[0, -1, 0], [1, 0, 0], [-1, 0, 0], [0, 0, 1], [0, -0.8, 0.6]])
+        if all(free_distance(scene, depsgraph, place, way, 5.0) < 4.9 for way in ways):
+            continue  # inside a closed body
         off = rng.normal(size=3) * 0.14 * np.linalg.norm(place - target)
         look = target + off - place
         turn = frame(look, frame(look)[:, 2] + rng.normal() * 0.09 * frame(look)[:, 1])

@@ -53,6 +53,14 @@ class Workshop:
             shader = mix.outputs[0]
         g.tree.links.new(shader, g.node("ShaderNodeOutputMaterial").inputs[0])
 
+    def streaks(self, g: Graph, place: Value) -> Value:
+        """Vertical streaks 0..1 on walls, even 0.4 on floors and ceilings, where nothing runs."""
+        x, y, z = g.axes(place)
+        fall = g.value("ShaderNodeCombineXYZ", 0, {0: x + y * 0.7, 1: z * 0.35, 2: 0.0})
+        _, _, runs = g.image(self.relief, fall, 0.9)
+        _, _, up = g.axes(g.value("ShaderNodeNewGeometry", "True Normal"))
+        return g.blend(g.math("MULTIPLY", up, up), runs, 0.4)
+
     def coated(self, name: str, paint: str, kinds: tuple[str, ...], perforate: bool = False, metal: bool = False):
         """Painted or galvanised steel that carries damage."""
         rng, s = self.rng, self.style
@@ -63,9 +71,7 @@ class Workshop:
         c1, r1, s1 = g.image(self.rough, uv, s["scale"])
         c2, r2, s2 = g.image(self.rough, uv, s["scale"] * 5.3)
         flakes, craters, _ = g.image(self.relief, uv, s["scale"] * s["flake"])
-        sx, sy, sz = [Value(g, x) for x in g.node("ShaderNodeSeparateXYZ", {0: place}).outputs]
-        fall = g.value("ShaderNodeCombineXYZ", 0, {0: sx + sy * 0.7, 1: sz * 0.35, 2: 0.0})
-        _, _, streaks = g.image(self.relief, fall, 0.9)
+        streaks = self.streaks(g, place)
 
         def field(attribute: str) -> list[Value]:
             node = g.node("ShaderNodeAttribute", attribute_name=attribute)
@@ -100,7 +106,9 @@ class Workshop:
         # Run-off: thin brown film in streaks, strongest right below the rust; never labelled.
         film = g.math("MULTIPLY", runoff * (streaks * 1.5 - 0.15) * (0.5 + c2 * 0.5), s["stain"], clamp=True)
         colour = g.mix(film * (1.0 - bare), colour, s["film"])
-        # A halo of stained or lost coating before the rust itself.
+        # Rust bleeds a little into the coating around it, more so below; then a halo of stained or lost coating before the rust itself.
+        bleed = g.step(worst + 0.05 + (streaks - 0.5) * 0.1, 0.25) * (0.3 + c2 * 0.7)
+        colour = g.mix(bleed * s["bleed"], colour, s["film"])
         halo = g.step(worst + 0.05 + (c2 - 0.5) * 0.06, 0.09)
         colour = g.mix(halo * s["halo"], colour, s["ring"])
 
@@ -110,15 +118,16 @@ class Workshop:
         first, second, scale = (g.ramp(x, RUSTS[p]) for x, p in zip((mottle, mottle, deep), s["rusts"], strict=True))
         blendish = g.step((clouds - 0.5) * 1.6 + (r1 - 0.5) * 0.6, 0.5)
         thin = g.mix(g.step(f_rus - 0.12, 0.3) * 0.6 + 0.4 * blendish, first, second)
-        general = g.mix(blendish, second, g.mix(0.5, second, scale))
+        fine = g.step((r2 - 0.5) * 0.8 + (c1 - 0.5) * 0.8 + (s2 - 0.5) * 0.3 - s["bloom"], 0.35)
+        general = g.mix(fine, g.mix(blendish * 0.8, second, scale), first)
         floor = g.mix(craters * 0.95, g.mix(0.4, second, linear("#6e6862") * 0.5), (0.004, 0.003, 0.003))
         colour = g.mix(m_rus, colour, thin)
         colour = g.mix(m_cor, colour, general)
         colour = g.mix(m_pit, colour, floor)
-        colour = g.mix(m_lom, colour, scale)
+        colour = g.mix(m_lom, colour, g.mix(fine * 0.6, scale, second))
 
         # Relief: the masks set the height of each layer from outside, so that only image lookups are differentiated.
-        layers = [((c2 + r2 + s2 * 0.6), bare * 0.0013 + (m_cor + m_lom) * (0.0012 * s["depth"]) + 0.00025 * s["texture"])]
+        layers = [((c2 + r2 + s2 * 0.6), bare * 0.0013 + (m_cor + m_lom) * (0.0012 * s["depth"]) + 0.00012 * s["texture"])]
         if {"cor", "lom"} & set(kinds):
             layers.append((flakes, m_cor * (0.004 * s["depth"]) + m_lom * (0.016 * s["depth"])))
         if "pit" in kinds:
@@ -144,9 +153,7 @@ class Workshop:
         film = None
         if stained:
             place = g.value("ShaderNodeTexCoord", "Object")
-            sx, sy, sz = [Value(g, x) for x in g.node("ShaderNodeSeparateXYZ", {0: place}).outputs]
-            fall = g.value("ShaderNodeCombineXYZ", 0, {0: sx + sy * 0.7, 1: sz * 0.35, 2: 0.0})
-            _, _, streaks = g.image(self.relief, fall, 0.7)
+            streaks = self.streaks(g, place)
             look_field = g.node("ShaderNodeAttribute", attribute_name="look")
             runoff, _, _ = g.channels(Value(g, look_field.outputs["Color"]))
             colour = g.mix(g.math("MULTIPLY", streaks - 0.5, 1.3 * self.style["grime"], clamp=True), colour, np.array(colours[0]) * 0.35)
@@ -182,7 +189,7 @@ def random_style(rng: np.random.Generator, lookalikes: tuple[str, ...]) -> dict:
         "ragged": rng.uniform(0.2, 0.45), "spotty": rng.uniform(0.3, 0.8),
         "wear": rng.random(), "grime": rng.random() ** 1.3, "stain": rng.uniform(0.3, 1.0), "halo": rng.uniform(0.2, 0.8),
         "texture": rng.uniform(0.3, 2.0), "gloss": rng.uniform(0.25, 0.75), "depth": rng.uniform(0.5, 1.6),
-        "hole": rng.uniform(0.2, 0.5),
+        "hole": rng.uniform(0.2, 0.5), "bloom": rng.uniform(-0.15, 0.3), "bleed": rng.uniform(0.0, 0.6),
     }  # fmt: skip
 
 
@@ -203,7 +210,7 @@ def make_materials(names: list[str], rng: np.random.Generator, shop: Workshop, p
         "galvanised": lambda: shop.coated("galvanised", "aluminium", kinds, metal=True),
         "stainless": lambda: shop.plain("stainless", [(0.4, 0.39, 0.37), (0.55, 0.54, 0.52)], 0.32, 0.0002, 1, 1.0),
         "cladding": lambda: shop.plain("cladding", [(0.42, 0.43, 0.44), (0.6, 0.6, 0.6)], 0.4, 0.002, 0.5, 0.9),
-        "concrete": lambda: shop.plain("concrete", stone, 0.9, 0.004, stained=True),
+        "concrete": lambda: shop.plain("concrete", stone, 0.9, 0.0018, stained=True),
         "deck": lambda: shop.plain("deck", [deck_paint * k for k in (0.5, 0.8, 1.0, 1.1)], 0.7, 0.002, stained=True),
         "gravel": lambda: shop.plain("gravel", [np.array([0.05, 0.045, 0.04]), stone[1], stone[3] * 1.3], 0.95, 0.05, 1.6),
         "soil": lambda: shop.plain("soil", [(0.04, 0.03, 0.02), (0.12, 0.085, 0.05), (0.22, 0.17, 0.11)], 0.95, 0.03, 1.3, look=(0, 0, 1)),

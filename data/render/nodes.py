@@ -75,6 +75,9 @@ class Graph:
         node = self.node("ShaderNodeSeparateColor", {0: colour})
         return [Value(self, node.outputs[i]) for i in range(3)]
 
+    def axes(self, vector: Value) -> list[Value]:
+        return [Value(self, socket) for socket in self.node("ShaderNodeSeparateXYZ", {0: vector}).outputs]
+
     def ramp(self, x, colours: list) -> Value:
         """Evenly spaced colours along x from 0 to 1."""
         node = self.node("ShaderNodeValToRGB", {0: x})

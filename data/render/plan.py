@@ -10,7 +10,7 @@ PAINTS = {
     "white": "#dedfd9", "cream": "#d2c8a8", "buff": "#b09a78", "sky blue": "#8fb0c4", "navy": "#2f4668", "yellow": "#d3aa2c",
     "red oxide": "#7d3a2c", "brown": "#6b4a38", "signal red": "#a82a22", "black": "#2b2b2c", "aluminium": "#b4b5b5",
 }  # fmt: skip
-PAINT_CHANCE = (18, 10, 7, 14, 6, 10, 5, 6, 6, 3, 4, 5, 3, 2, 2, 5)
+PAINT_CHANCE = (20, 10, 7, 15, 6, 10, 5, 6, 6, 3, 3, 4, 3, 2, 1, 5)
 ASSET_BLOCK = ("bridge",) * 6 + ("truss",) * 3 + ("shell",) * 4 + ("deck",) * 2 + ("pipes",) * 2 + ("vessel",) * 2 + ("exchanger",)
 LIGHT_BLOCK = ("sun",) * 4 + ("overcast",) * 5 + ("flash",) * 4 + ("dim flash",) * 4 + ("backlit",) + ("work lamp",) * 2
 PLACES = ("foliage", "gravel", "sea", "yard", "overcast")

@@ -52,6 +52,8 @@ def render_job(job, seed: int, out: Path, scratch: Path) -> tuple[int, float]:
     """Build and photograph one job; returns the number of photos and the seconds taken."""
     os.environ["OPENCV_IO_ENABLE_OPENEXR"] = "1"
     os.environ["OMP_NUM_THREADS"] = "1"
+    # Blender reports every step on the standard output; the parent process reports progress instead.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     started = time.monotonic()
     import bpy
     import cv2
