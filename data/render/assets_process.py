@@ -1,7 +1,6 @@
 """Process assets: pipe runs, pressure vessels, heat exchangers. Metres, z up, front towards -y."""
 
 import numpy as np
-
 from mesh import UP, Model, frame
 
 
@@ -16,9 +15,20 @@ def flange(m: Model, centre, axis, radius: float, material="paint", bolt_materia
     centre, axis = np.asarray(centre, float), np.asarray(axis, float) / np.linalg.norm(axis)
     outer, thick = radius * 1.35 + 0.04, 0.03 + 0.06 * radius
     for s in (-1, 1):
-        m.tube(centre + axis * s * np.array([[0.004], [0.006], [thick - 0.002], [thick]]),
-               [outer - 0.003, outer, outer, outer - 0.003], material, 40, rims=1.0)
-        m.tube(centre + axis * s * np.array([[thick], [thick + 0.5 * radius]]), [radius * 1.12, radius], material, 32, False)
+        m.tube(
+            centre + axis * s * np.array([[0.004], [0.006], [thick - 0.002], [thick]]),
+            [outer - 0.003, outer, outer, outer - 0.003],
+            material,
+            40,
+            rims=1.0,
+        )
+        m.tube(
+            centre + axis * s * np.array([[thick], [thick + 0.5 * radius]]),
+            [radius * 1.12, radius],
+            material,
+            32,
+            False,
+        )
     m.tube(centre + axis * np.array([[-0.005], [0.005]]), outer - 0.02, "rubber", 24)
     n = int(np.clip(4 * round(outer * 9), 6, 28))
     for p in ring(centre, axis, (outer + radius) / 2 + 0.006, n + 1)[:-1]:
@@ -45,7 +55,9 @@ def valve(m: Model, centre, radius: float) -> None:
     x, y, z = centre
     t = np.linspace(-1, 1, 14)
     m.tube(np.array(centre) + t[:, None] * [1.7 * radius, 0, 0], radius * (1 + 0.55 * np.exp(-6 * t**2)), "paint2", 32)
-    m.tube(np.array(centre) + np.linspace(0, 3, 12)[:, None] * radius * UP, radius * np.linspace(1, 0.55, 12), "paint2", 28)
+    m.tube(
+        np.array(centre) + np.linspace(0, 3, 12)[:, None] * radius * UP, radius * np.linspace(1, 0.55, 12), "paint2", 28
+    )
     flange(m, (x, y, z + 1.9 * radius), UP, radius * 0.7, "paint2")
     m.rod((x, y, z + 3 * radius), (x, y, z + 5 * radius), 0.02, "stainless", 12)
     m.tube(ring((x, y, z + 4.4 * radius), UP, 1.4 * radius + 0.05), 0.014, "accent", 12, False)
@@ -100,7 +112,9 @@ def vessel(m: Model, radius=None, z=0.0) -> None:
     half = rng.uniform(1.4, 1.9)
     t = np.linspace(0, np.pi / 2, 12)
     n = int(2 * half / m.step)
-    x = np.concatenate([-half - 0.5 * radius * np.cos(t), np.linspace(-half, half, n)[1:-1], half + 0.5 * radius * np.sin(t)])
+    x = np.concatenate(
+        [-half - 0.5 * radius * np.cos(t), np.linspace(-half, half, n)[1:-1], half + 0.5 * radius * np.sin(t)]
+    )
     r = np.concatenate([radius * np.sin(t), np.full(n - 2, radius), radius * np.cos(t)]) + 1e-3
     m.tube(np.column_stack([x, 0 * x, 0 * x + z]), r, "paint", int(2 * np.pi * radius / m.step / 1.3))
     for s in (-half, half, rng.uniform(-0.5, 0.5)):
@@ -152,7 +166,12 @@ def exchanger(m: Model) -> None:
     flange(m, (-0.2, -radius - 0.2, 0), (0, -1, 0), 0.06)
     for x in (-0.6, 0.45):
         for z, base in ((0, floor), (top, top - radius - 0.2)):
-            m.box((x, 0, (z - radius + base) / 2 + 0.03), (0.02, 1.5 * radius, z - radius - base + 0.1), "paint2", edges=0.9)
+            m.box(
+                (x, 0, (z - radius + base) / 2 + 0.03),
+                (0.02, 1.5 * radius, z - radius - base + 0.1),
+                "paint2",
+                edges=0.9,
+            )
             m.box((x, 0, base), (0.22, 1.7 * radius, 0.025), "paint2", edges=1.2)
             for s in (-1, 1):
                 m.bolt((x + 0.07, s * 0.7 * radius, base + 0.012), UP, 0.014, "paint2")

@@ -1,7 +1,6 @@
 """Plate and section assets: girders on bearings, trusses, shell plating, decks. Metres, z up, front towards -y."""
 
 import numpy as np
-
 from mesh import UP, Model, frame
 
 
@@ -55,7 +54,10 @@ def bridge(m: Model) -> None:
             for side in (-1, 1):
                 reach = flange / 2 - 0.03
                 m.box((x, y + side * reach / 2, 0), (0.014, reach, height - 0.03), "paint", edges=0.7)
-                seam = [(x - 0.01, y + side * 0.012, -height / 2 + 0.02), (x - 0.01, y + side * 0.012, height / 2 - 0.02)]
+                seam = [
+                    (x - 0.01, y + side * 0.012, -height / 2 + 0.02),
+                    (x - 0.01, y + side * 0.012, height / 2 - 0.02),
+                ]
                 m.weld(seam, 0.008)
         if k == 0 and rng.random() < 0.8:
             splice(m, (rng.uniform(-1, 1), -0.016, 0), rng.uniform(0.35, 0.6), height * 0.75, -1, 4, int(height * 9))
@@ -84,7 +86,11 @@ def bridge(m: Model) -> None:
 def truss(m: Model) -> None:
     """Members meeting at bolted gusset plates, as in trusses, flare towers and crane pedestals."""
     rng = m.rng
-    nodes = np.array([[-1.6, 0, -1], [0, 0, -1], [1.6, 0, -1], [-0.8, 0, 0.6], [0.8, 0, 0.6]]) * [1, 1, rng.uniform(0.7, 1.2)]
+    nodes = np.array([[-1.6, 0, -1], [0, 0, -1], [1.6, 0, -1], [-0.8, 0, 0.6], [0.8, 0, 0.6]]) * [
+        1,
+        1,
+        rng.uniform(0.7, 1.2),
+    ]
     links = [(0, 1), (1, 2), (3, 4), (0, 3), (3, 1), (1, 4), (4, 2)]
     depth, wide = rng.uniform(0.1, 0.2), rng.uniform(0.14, 0.26)
     hollow = rng.random() < 0.4

@@ -6,9 +6,8 @@ import bpy
 import cv2
 import numpy as np
 from mathutils import Matrix, Vector
-from PIL import Image, ImageDraw, ImageFont
-
 from mesh import frame
+from PIL import Image, ImageDraw, ImageFont
 
 LONG_SIDE = 512
 REACH = {"close": (0.3, 0.75), "near": (0.75, 1.7), "far": (1.8, 4.2)}
@@ -20,7 +19,9 @@ def free_distance(scene, depsgraph, start, direction, limit: float) -> float:
     return float((place - Vector(start)).length) if hit else limit
 
 
-def aim(rng: np.random.Generator, target, normal, reach: str, floor: float) -> tuple[np.ndarray, np.ndarray, float] | None:
+def aim(
+    rng: np.random.Generator, target, normal, reach: str, floor: float
+) -> tuple[np.ndarray, np.ndarray, float] | None:
     """Camera place, rotation (3x3, looking along -z) and field of view with a free line of sight, or None."""
     scene, depsgraph = bpy.context.scene, bpy.context.evaluated_depsgraph_get()
     for _ in range(60):
@@ -41,7 +42,11 @@ def aim(rng: np.random.Generator, target, normal, reach: str, floor: float) -> t
         turn = frame(look, frame(look)[:, 2] + rng.normal() * 0.09 * frame(look)[:, 1])
         rotation = np.stack([-turn[:, 1], turn[:, 2], -turn[:, 0]], 1)
         angle = np.radians(rng.uniform(46, 74))
-        rays = [rotation @ [u * np.tan(angle / 2), v * np.tan(angle / 2), -1] for u in (-0.8, -0.3, 0.3, 0.8) for v in (-0.6, 0, 0.6)]
+        rays = [
+            rotation @ [u * np.tan(angle / 2), v * np.tan(angle / 2), -1]
+            for u in (-0.8, -0.3, 0.3, 0.8)
+            for v in (-0.6, 0, 0.6)
+        ]
         depths = [free_distance(scene, depsgraph, place, r / np.linalg.norm(r), 30.0) for r in rays]
         # Not with the lens against something, and not at empty space.
         if min(depths) > 0.3 * want and np.mean(np.array(depths) < 3 * want) > 0.5:
@@ -78,7 +83,14 @@ def add_lamp(kind: str, power: float, place=(0, 0, 0), size: float = 0.01, colou
 
 def light_scene(rng: np.random.Generator, light: str, world) -> None:
     """Lamps that stay for the whole job; `world` is the strength socket of the surroundings."""
-    world.default_value = {"sun": 0.8, "overcast": 1.0, "flash": 0.006, "dim flash": 0.05, "backlit": 1.4, "work lamp": 0.02}[light]
+    world.default_value = {
+        "sun": 0.8,
+        "overcast": 1.0,
+        "flash": 0.006,
+        "dim flash": 0.05,
+        "backlit": 1.4,
+        "work lamp": 0.02,
+    }[light]
     if light in ("sun", "backlit"):
         lamp = add_lamp("SUN", rng.uniform(2.5, 5), size=0.01, colour=(1, 0.93, 0.84))
         turn = rng.uniform(-1.2, 1.2) if light == "sun" else np.pi + rng.uniform(-0.8, 0.8)
@@ -101,11 +113,17 @@ def set_flash(rng: np.random.Generator, light: str, rotation: np.ndarray, place:
 def random_camera(rng: np.random.Generator) -> dict:
     """A camera that one inspector carries through one job."""
     return {
-        "quality": int(rng.integers(60, 96)), "sharpen": rng.uniform(0, 1.2), "noise": rng.gamma(2, 0.006), "cast": rng.normal(0, 0.07, 2),
-        "contrast": rng.uniform(0.75, 1.35), "vignette": rng.uniform(0, 0.35), "saturation": rng.uniform(0.7, 1.2),
-        "stamp": rng.random() < 0.5, "date": tuple(int(rng.integers(a, b)) for a, b in ((2012, 2021), (1, 13), (1, 29))),
+        "quality": int(rng.integers(60, 96)),
+        "sharpen": rng.uniform(0, 1.2),
+        "noise": rng.gamma(2, 0.006),
+        "cast": rng.normal(0, 0.07, 2),
+        "contrast": rng.uniform(0.75, 1.35),
+        "vignette": rng.uniform(0, 0.35),
+        "saturation": rng.uniform(0.7, 1.2),
+        "stamp": rng.random() < 0.5,
+        "date": tuple(int(rng.integers(a, b)) for a, b in ((2012, 2021), (1, 13), (1, 29))),
         "order": int(rng.integers(0, 3)),
-    }  # fmt: skip
+    }
 
 
 def develop(rng: np.random.Generator, radiance: np.ndarray, camera: dict) -> bytes:
@@ -153,7 +171,11 @@ def develop(rng: np.random.Generator, radiance: np.ndarray, camera: dict) -> byt
 def burn_date(image: Image.Image, camera: dict) -> None:
     """The orange date that inspection cameras write in the lower right corner."""
     year, month, day = camera["date"]
-    text = (f"{month:02d}.{day:02d}.{year}", f"{year}.{month:02d}.{day:02d}", f"{day:02d} {month:02d} '{year % 100:02d}")[camera["order"]]
+    text = (
+        f"{month:02d}.{day:02d}.{year}",
+        f"{year}.{month:02d}.{day:02d}",
+        f"{day:02d} {month:02d} '{year % 100:02d}",
+    )[camera["order"]]
     font = ImageFont.load_default(17)
     place = (image.width - 112, image.height - 46)
     draw = ImageDraw.Draw(image)

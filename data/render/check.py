@@ -59,7 +59,9 @@ def image_problems(root: Path, photo: str, findings: list[str], stated: list[flo
     if picture is None:
         return problems
     if picture.format != "JPEG" or picture.mode != "RGB" or max(picture.size) != 512:
-        problems.append(f"{photo}.JPG: {picture.format} {picture.mode} {picture.size}, not an RGB JPEG with the long side at 512")
+        problems.append(
+            f"{photo}.JPG: {picture.format} {picture.mode} {picture.size}, not an RGB JPEG with the long side at 512"
+        )
     union = np.zeros(picture.size[::-1], bool)
     if len(stated) != len(findings):
         problems.append(f"photos.csv: {photo} states {len(stated)} shares for {len(findings)} findings")
@@ -72,7 +74,9 @@ def image_problems(root: Path, photo: str, findings: list[str], stated: list[flo
             continue
         values = np.asarray(mask)
         if mask.mode != "L" or mask.size != picture.size:
-            problems.append(f"{finding}.png: {mask.mode} {mask.size}, but its photo is {picture.size}; expected one 8-bit channel of that size")
+            problems.append(
+                f"{finding}.png: {mask.mode} {mask.size}, but its photo is {picture.size}; wanted: 8 bits, that size"
+            )
             continue
         if not set(np.unique(values)) <= {0, 255}:
             problems.append(f"{finding}.png: values other than 0 and 255")
@@ -94,17 +98,23 @@ def layout_problems(root: Path) -> list[str]:
     support, split, facts = (tables[name] for name in TABLES)
     photos = {p.stem for p in (root / "photos").glob("*.JPG")}
     masks = {p.stem for p in (root / "masks").glob("*.png")}
-    strays = [p for folder in ("photos", "masks") for p in (root / folder).iterdir() if p.suffix not in (".JPG", ".png")]
+    strays = [
+        p for folder in ("photos", "masks") for p in (root / folder).iterdir() if p.suffix not in (".JPG", ".png")
+    ]
     problems += [f"{p.name}: does not belong in {p.parent.name}/" for p in strays]
     rows = list(support.images_names)
     listed = [m for slot in SLOTS for m in support[slot] if m != "nothing"]
     problems += [f"support_dataset.csv: {n} listed twice" for n in sorted({n for n in rows if rows.count(n) > 1})]
-    problems += [f"support_dataset.csv: mask {m} listed twice" for m in sorted({m for m in listed if listed.count(m) > 1})]
+    problems += [
+        f"support_dataset.csv: mask {m} listed twice" for m in sorted({m for m in listed if listed.count(m) > 1})
+    ]
     problems += [f"{n}.JPG: in the table but not in photos/" for n in sorted(set(rows) - photos)]
     problems += [f"{n}.JPG: in photos/ but not in the table" for n in sorted(photos - set(rows))]
     problems += [f"{m}.png: in the table but not in masks/" for m in sorted(set(listed) - masks)]
     problems += [f"{m}.png: in masks/ but not in the table" for m in sorted(masks - set(listed))]
-    problems += [f"photos.csv: {n} differs from support_dataset.csv" for n in sorted(set(facts.images_names) ^ set(rows))]
+    problems += [
+        f"photos.csv: {n} differs from support_dataset.csv" for n in sorted(set(facts.images_names) ^ set(rows))
+    ]
     groups = {match[1] for n in rows if (match := PHOTO.fullmatch(n))}
     problems += [f"split.csv: {g} has no row or no photo" for g in sorted(groups ^ set(split.group))]
     problems += [f"split.csv: {g} listed twice" for g in sorted(split.group[split.group.duplicated()])]
@@ -123,7 +133,9 @@ def layout_problems(root: Path) -> list[str]:
                 problems.append(f"{m}.png: not a finding of {name} with a known class and grade")
         if name in photos:
             problems += image_problems(root, name, findings, [float(s) for s in shares.get(name, "").split(";") if s])
-    return problems + hash_problems(root, [f"photos/{n}.JPG" for n in photos] + [f"masks/{m}.png" for m in masks] + list(TABLES))
+    return problems + hash_problems(
+        root, [f"photos/{n}.JPG" for n in photos] + [f"masks/{m}.png" for m in masks] + list(TABLES)
+    )
 
 
 def hash_problems(root: Path, files: list[str]) -> list[str]:
@@ -166,7 +178,10 @@ def amount_problems(tables: dict[str, pd.DataFrame]) -> list[str]:
         (len(support) >= 480, f"{len(support)} photos, at least 480 wanted"),
         (len(views) >= 70, f"{len(views)} jobs, at least 70 wanted"),
         (views.between(3, 12).all(), f"jobs of {views.min()} to {views.max()} photos, 3 to 12 wanted"),
-        (0.10 <= share[corroded].mean() <= 0.20, f"mean corroded share of corroded photos {share[corroded].mean():.3f}, 0.10 to 0.20 wanted"),
+        (
+            0.10 <= share[corroded].mean() <= 0.20,
+            f"mean corroded share of corroded photos {share[corroded].mean():.3f}, 0.10 to 0.20 wanted",
+        ),
         (small >= 0.10, f"{small:.3f} of the corroded photos have a finding below 0.5 %, at least 0.10 wanted"),
         ((~corroded).mean() >= 0.12, f"{(~corroded).mean():.3f} of the photos have no corrosion, at least 0.12 wanted"),
         (lookalike >= 0.30, f"{lookalike:.3f} of the photos have a look-alike, at least 0.30 wanted"),
@@ -188,7 +203,9 @@ def amount_problems(tables: dict[str, pd.DataFrame]) -> list[str]:
 
 def size_problems(root: Path) -> list[str]:
     """The whole set may take 30 MB."""
-    files = [p for folder in ("photos", "masks") for p in (root / folder).iterdir()] + [root / t for t in (*TABLES, "SHA256SUMS")]
+    files = [p for folder in ("photos", "masks") for p in (root / folder).iterdir()] + [
+        root / t for t in (*TABLES, "SHA256SUMS")
+    ]
     size = sum(p.stat().st_size for p in files if p.is_file()) / 1e6
     return [f"{size:.1f} MB, at most 30 MB wanted"] if size > 30 else []
 

@@ -6,7 +6,6 @@ AOV `dmg` holds cor, rus, pit; `aux` holds lom, coated steel, dirt; `look` holds
 
 import bpy
 import numpy as np
-
 from nodes import Graph, Value
 from plan import PAINTS
 
@@ -43,7 +42,9 @@ class Workshop:
         inputs = {"Base Color": colour, "Roughness": roughness, "Metallic": metallic}
         for height, size in layers:
             below = {"Normal": inputs["Normal"]} if "Normal" in inputs else {}
-            inputs["Normal"] = g.value("ShaderNodeBump", 0, {"Strength": 1.0, "Distance": size, "Height": height, **below})
+            inputs["Normal"] = g.value(
+                "ShaderNodeBump", 0, {"Strength": 1.0, "Distance": size, "Height": height, **below}
+            )
         shader = g.node("ShaderNodeBsdfPrincipled", inputs).outputs[0]
         if opacity is not None:
             clear = g.node("ShaderNodeBsdfTransparent")
@@ -96,8 +97,13 @@ class Workshop:
         # Coating: faded clouds, grime by streak and crevice.
         base = np.minimum(linear(PAINTS[paint]) * rng.uniform(0.85, 1.15, 3) * rng.uniform(0.75, 1.1), 0.9)
         grime = linear(str(rng.choice(["#4a4238", "#5d5348", "#3b3c3c", "#6a5a45"])))
-        tone = g.ramp(clouds * 0.5 + c1 * 0.35 + c2 * 0.15, [base * (1 - 0.35 * s["wear"]), base, base * (1 - 0.1 * s["wear"]) + 0.08 * s["wear"]])
-        sooty = g.math("MULTIPLY", streaks - 0.45, s["grime"] * 1.2, clamp=True) + g.math("MULTIPLY", near - 0.15, 0.5 * s["grime"], clamp=True)
+        tone = g.ramp(
+            clouds * 0.5 + c1 * 0.35 + c2 * 0.15,
+            [base * (1 - 0.35 * s["wear"]), base, base * (1 - 0.1 * s["wear"]) + 0.08 * s["wear"]],
+        )
+        sooty = g.math("MULTIPLY", streaks - 0.45, s["grime"] * 1.2, clamp=True) + g.math(
+            "MULTIPLY", near - 0.15, 0.5 * s["grime"], clamp=True
+        )
         colour = g.mix(g.math("MINIMUM", sooty * (0.4 + c2), 0.75), tone, grime)
         m_primer = g.step(primer - 0.15 + ragged * 0.5, 0.04)
         colour = g.mix(m_primer * 0.95, colour, linear(s["primer"]) * 0.9)
@@ -106,7 +112,7 @@ class Workshop:
         # Run-off: thin brown film in streaks, strongest right below the rust; never labelled.
         film = g.math("MULTIPLY", runoff * (streaks * 1.5 - 0.15) * (0.5 + c2 * 0.5), s["stain"], clamp=True)
         colour = g.mix(film * (1.0 - bare), colour, s["film"])
-        # Rust bleeds a little into the coating around it, more so below; then a halo of stained or lost coating before the rust itself.
+        # Rust bleeds a little into the coating around it; then a halo of lost coating before the rust itself.
         bleed = g.step(worst + 0.05 + (streaks - 0.5) * 0.1, 0.25) * (0.3 + c2 * 0.7)
         colour = g.mix(bleed * s["bleed"], colour, s["film"])
         halo = g.step(worst + 0.05 + (c2 - 0.5) * 0.06, 0.09)
@@ -127,7 +133,9 @@ class Workshop:
         colour = g.mix(m_lom, colour, g.mix(fine * 0.6, scale, second))
 
         # Relief: the masks set the height of each layer from outside, so that only image lookups are differentiated.
-        layers = [((c2 + r2 + s2 * 0.6), bare * 0.0013 + (m_cor + m_lom) * (0.0012 * s["depth"]) + 0.00012 * s["texture"])]
+        layers = [
+            ((c2 + r2 + s2 * 0.6), bare * 0.0013 + (m_cor + m_lom) * (0.0012 * s["depth"]) + 0.00012 * s["texture"])
+        ]
         if {"cor", "lom"} & set(kinds):
             layers.append((flakes, m_cor * (0.004 * s["depth"]) + m_lom * (0.016 * s["depth"])))
         if "pit" in kinds:
@@ -142,8 +150,17 @@ class Workshop:
         self.finish(g, colour, rough, layers, (1.0 - bare) * 0.85 if metal else 0.0, hole)
         return material
 
-    def plain(self, name: str, colours: list, roughness: float, relief: float = 0.001, scale: float = 1.0,
-              metallic: float = 0.0, look=(0, 0, 0), stained: bool = False):  # fmt: skip
+    def plain(
+        self,
+        name: str,
+        colours: list,
+        roughness: float,
+        relief: float = 0.001,
+        scale: float = 1.0,
+        metallic: float = 0.0,
+        look=(0, 0, 0),
+        stained: bool = False,
+    ):
         """A mottled material without damage: concrete, gravel, wood, rope, rubber, cladding."""
         material, g = self.begin(name)
         uv = g.value("ShaderNodeUVMap", 0, uv_map="metres")
@@ -156,7 +173,11 @@ class Workshop:
             streaks = self.streaks(g, place)
             look_field = g.node("ShaderNodeAttribute", attribute_name="look")
             runoff, _, _ = g.channels(Value(g, look_field.outputs["Color"]))
-            colour = g.mix(g.math("MULTIPLY", streaks - 0.5, 1.3 * self.style["grime"], clamp=True), colour, np.array(colours[0]) * 0.35)
+            colour = g.mix(
+                g.math("MULTIPLY", streaks - 0.5, 1.3 * self.style["grime"], clamp=True),
+                colour,
+                np.array(colours[0]) * 0.35,
+            )
             film = g.math("MULTIPLY", runoff * (0.4 + streaks) * (0.4 + c2 * 0.8), self.style["stain"], clamp=True)
             colour = g.mix(film, colour, self.style["film"])
         g.aov("look", g.combine(film * 2.0 if film else look[0], look[1], look[2]))
@@ -177,23 +198,41 @@ def random_style(rng: np.random.Generator, lookalikes: tuple[str, ...]) -> dict:
     second = str(rng.choice(["brown", "orange", "purple", "brown", "dark", "ochre"]))
     scale = str(rng.choice(["dark", "brown", "purple", "dark"]))
     primer = str(rng.choice(["#7d3a2c", "#8a4a38", "#6e3b30", "#8f8f8a", "#94503c"]))
-    film = np.array(RUSTS[str(rng.choice(["orange", "ochre", "brown"]))][2]) * rng.uniform(0.7, 1.4)
+    film = np.array(RUSTS[str(rng.choice(["orange", "ochre", "brown"]))][2]) * rng.uniform(0.35, 0.9)
     soil = linear(str(rng.choice(["#6b5a45", "#8b7a62", "#4f463c", "#7a6f60"])))
     if "oil" in lookalikes:
         soil = np.array([0.012, 0.01, 0.008])
-    ring = [film * 1.2, linear(primer), np.array([0.25, 0.2, 0.15]), np.array([0.4, 0.34, 0.27])][int(rng.integers(0, 4))]
+    ring = [film * 1.2, linear(primer), np.array([0.25, 0.2, 0.15]), np.array([0.4, 0.34, 0.27])][
+        int(rng.integers(0, 4))
+    ]
     return {
-        "rusts": (thin, second, scale), "primer": primer, "film": film, "dirt": soil, "ring": ring,
+        "rusts": (thin, second, scale),
+        "primer": primer,
+        "film": film,
+        "dirt": soil,
+        "ring": ring,
         "muddy": "mud" in lookalikes or "oil" in lookalikes,
-        "large": rng.uniform(1.5, 5), "scale": rng.uniform(0.6, 1.3), "flake": rng.uniform(1.2, 3),
-        "ragged": rng.uniform(0.2, 0.45), "spotty": rng.uniform(0.3, 0.8),
-        "wear": rng.random(), "grime": rng.random() ** 1.3, "stain": rng.uniform(0.3, 1.0), "halo": rng.uniform(0.2, 0.8),
-        "texture": rng.uniform(0.3, 2.0), "gloss": rng.uniform(0.25, 0.75), "depth": rng.uniform(0.5, 1.6),
-        "hole": rng.uniform(0.2, 0.5), "bloom": rng.uniform(-0.15, 0.3), "bleed": rng.uniform(0.0, 0.6),
-    }  # fmt: skip
+        "large": rng.uniform(1.5, 5),
+        "scale": rng.uniform(0.6, 1.3),
+        "flake": rng.uniform(1.2, 3),
+        "ragged": rng.uniform(0.2, 0.45),
+        "spotty": rng.uniform(0.3, 0.8),
+        "wear": rng.random(),
+        "grime": rng.random() ** 1.3,
+        "stain": rng.uniform(0.3, 1.0),
+        "halo": rng.uniform(0.2, 0.8),
+        "texture": rng.uniform(0.3, 2.0),
+        "gloss": rng.uniform(0.25, 0.75),
+        "depth": rng.uniform(0.5, 1.6),
+        "hole": rng.uniform(0.2, 0.5),
+        "bloom": rng.uniform(-0.15, 0.3),
+        "bleed": rng.uniform(0.0, 0.6),
+    }
 
 
-def make_materials(names: list[str], rng: np.random.Generator, shop: Workshop, paints: tuple[str, str], kinds: tuple[str, ...]) -> dict:
+def make_materials(
+    names: list[str], rng: np.random.Generator, shop: Workshop, paints: tuple[str, str], kinds: tuple[str, ...]
+) -> dict:
     """A material for every name used by the model."""
     grey = rng.uniform(0.16, 0.42)
     warm = np.array([1.0, rng.uniform(0.92, 1.0), rng.uniform(0.78, 0.98)])
@@ -210,17 +249,23 @@ def make_materials(names: list[str], rng: np.random.Generator, shop: Workshop, p
         "galvanised": lambda: shop.coated("galvanised", "aluminium", kinds, metal=True),
         "stainless": lambda: shop.plain("stainless", [(0.4, 0.39, 0.37), (0.55, 0.54, 0.52)], 0.32, 0.0002, 1, 1.0),
         "cladding": lambda: shop.plain("cladding", [(0.42, 0.43, 0.44), (0.6, 0.6, 0.6)], 0.4, 0.002, 0.5, 0.9),
-        "concrete": lambda: shop.plain("concrete", stone, 0.9, 0.0018, stained=True),
+        "concrete": lambda: shop.plain("concrete", stone, 0.9, 0.0009, stained=True),
         "deck": lambda: shop.plain("deck", [deck_paint * k for k in (0.5, 0.8, 1.0, 1.1)], 0.7, 0.002, stained=True),
-        "gravel": lambda: shop.plain("gravel", [np.array([0.05, 0.045, 0.04]), stone[1], stone[3] * 1.3], 0.95, 0.05, 1.6),
-        "soil": lambda: shop.plain("soil", [(0.04, 0.03, 0.02), (0.12, 0.085, 0.05), (0.22, 0.17, 0.11)], 0.95, 0.03, 1.3, look=(0, 0, 1)),
+        "gravel": lambda: shop.plain(
+            "gravel", [np.array([0.05, 0.045, 0.04]), stone[1], stone[3] * 1.3], 0.95, 0.05, 1.6
+        ),
+        "soil": lambda: shop.plain(
+            "soil", [(0.04, 0.03, 0.02), (0.12, 0.085, 0.05), (0.22, 0.17, 0.11)], 0.95, 0.03, 1.3, look=(0, 0, 1)
+        ),
         "wood": lambda: shop.plain("wood", [wood * 0.4, wood, wood * 1.2], 0.8, 0.002, 2.0, look=(0, 0, 1)),
         "rope": lambda: shop.plain("rope", [tan * 0.4, tan, tan * 1.3], 0.9, 0.004, 6.0, look=(0, 0, 1)),
-        "leaf": lambda: shop.plain("leaf", [(0.02, 0.05, 0.01), (0.07, 0.13, 0.03), (0.16, 0.2, 0.06)], 0.6, 0.001, 2.0),
+        "leaf": lambda: shop.plain(
+            "leaf", [(0.02, 0.05, 0.01), (0.07, 0.13, 0.03), (0.16, 0.2, 0.06)], 0.6, 0.001, 2.0
+        ),
         "rubber": lambda: shop.flat("rubber", (0.02, 0.02, 0.022), 0.7),
         "accent": lambda: shop.flat("accent", accent, 0.4),
         "sign": lambda: shop.flat("sign", sign, 0.4, look=(0, 0, 1)),
         "tape": lambda: shop.flat("tape", (0.75, 0.6, 0.2), 0.4),
         "glass": lambda: shop.flat("glass", (0.8, 0.8, 0.78), 0.1),
-    }  # fmt: skip
+    }
     return {name: make[name]() for name in names}

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import bpy  # noqa: F401  (mathutils exists only once bpy is loaded)
 import numpy as np
 from mathutils.kdtree import KDTree
-
 from mesh import Model
 from plan import CLASSES
 
@@ -99,11 +98,13 @@ def grow(model: Model, kinds: tuple[str, ...], lookalikes: tuple[str, ...], exte
         near_site = patches(points, points[chosen], size[:, None] * stretch)
         field = 0.75 * np.maximum(near_site, -0.6) + pull * prone * (0.35 + 0.65 * (near_site > -0.5))
         noisy = (field + rng.normal(0, NOISE_SPREAD, len(points)))[hero]
-        share = s0 + (s1 - s0) * extent ** 1.5 * rng.uniform(0.6, 1)
+        share = s0 + (s1 - s0) * extent**1.5 * rng.uniform(0.6, 1)
         damage[steel, CLASSES.index(kind)] = (field - np.quantile(noisy, 1 - share))[steel]
         # Close-ups look at the strongest places.
         worst = damage[:, CLASSES.index(kind)][chosen]
-        sites += [Site(kind, points[i], normals[i], float(r)) for i, r in zip(chosen[np.argsort(-worst)], size, strict=True)]
+        sites += [
+            Site(kind, points[i], normals[i], float(r)) for i, r in zip(chosen[np.argsort(-worst)], size, strict=True)
+        ]
 
     look = np.zeros((len(points), 4))
     look[:, 3] = near

@@ -26,16 +26,30 @@ def beside_2020(tables: dict[str, pd.DataFrame]) -> list[tuple[str, str, str]]:
         ("findings (masks)", f"{len(found)}", "1,336"),
         ("jobs", f"{len(views)}", "131 among the annotated"),
         ("photos of a job", f"{views.min()}-{views.max()}", "up to 84"),
-        ("annotated photos with 1 / 2 / 3 / 4 findings, %", " / ".join(f"{100 * per_photo.get(k, 0):.0f}" for k in (1, 2, 3, 4)), "58 / 35 / 6 / 1"),
+        (
+            "annotated photos with 1 / 2 / 3 / 4 findings, %",
+            " / ".join(f"{100 * per_photo.get(k, 0):.0f}" for k in (1, 2, 3, 4)),
+            "58 / 35 / 6 / 1",
+        ),
         ("mean corroded share of corroded photos", f"{100 * share[corroded].mean():.1f} %", "15.7 % (first mask only)"),
-        ("corroded photos with a finding below 0.5 %", f"{100 * found[found.share < 0.005].photo.nunique() / max(1, corroded.sum()):.0f} %", "not known"),
+        (
+            "corroded photos with a finding below 0.5 %",
+            f"{100 * found[found.share < 0.005].photo.nunique() / max(1, corroded.sum()):.0f} %",
+            "not known",
+        ),
         ("photos without corrosion", f"{100 * (~corroded).mean():.0f} %", "not known"),
         ("photos with look-alikes", f"{100 * (facts.lookalikes != '').mean():.0f} %", "not known"),
     ]
     for kind, old in GRADES_2020.items():
         mine = found[found.kind == kind].grade.value_counts()
         text = ", ".join(f"{g}: {mine.get(g, 0)}" for g in range(1, 6 if kind in ("rus", "lom") else 5))
-        rows.append((f"`{kind}` findings by grade", f"{mine.sum()} ({text})", f"{sum(old.values())} ({', '.join(f'{g}: {n}' for g, n in old.items())})"))
+        rows.append(
+            (
+                f"`{kind}` findings by grade",
+                f"{mine.sum()} ({text})",
+                f"{sum(old.values())} ({', '.join(f'{g}: {n}' for g, n in old.items())})",
+            )
+        )
     return rows
 
 
@@ -48,7 +62,9 @@ def main() -> None:
         print("| " + " | ".join(row) + " |")
     facts = tables["photos.csv"]
     found = findings_table(tables)
-    print("\n| split | jobs | photos | " + " | ".join(f"`{k}`" for k in GRADES_2020) + " |\n|---|---|---|---|---|---|---|")
+    print(
+        "\n| split | jobs | photos | " + " | ".join(f"`{k}`" for k in GRADES_2020) + " |\n|---|---|---|---|---|---|---|"
+    )
     for part, group in tables["split.csv"].groupby("split").group:
         counts = [str(((found.kind == k) & (found.split == part)).sum()) for k in GRADES_2020]
         print(f"| {part} | {len(group)} | {facts.group.isin(group).sum()} | " + " | ".join(counts) + " |")

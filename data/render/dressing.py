@@ -1,7 +1,6 @@
 """What stands around an asset: ground, walls, far steelwork, leaves, and the small things found on board."""
 
 import numpy as np
-
 from mesh import Model, frame
 
 
@@ -14,7 +13,12 @@ def slack(a, b, sag: float, n: int = 40) -> np.ndarray:
 def ground(m: Model, place: str, level: float) -> None:
     """Rough ground or a floor under everything."""
     rng = m.rng
-    material = {"foliage": "soil", "gravel": "gravel", "sea": "deck", "dark": rng.choice(["concrete", "soil", "gravel"])}
+    material = {
+        "foliage": "soil",
+        "gravel": "gravel",
+        "sea": "deck",
+        "dark": rng.choice(["concrete", "soil", "gravel"]),
+    }
     x, y = np.meshgrid(np.linspace(-9, 9, 90), np.linspace(-7, 11, 90), indexing="ij")
     z = level + 0.06 * rng.normal(size=x.shape) * (place in ("foliage", "gravel"))
     m.sheet(np.stack([x, y, z], 2), str(material.get(place, "concrete")), np.array([0, 0, level - 5.0]))
@@ -24,19 +28,29 @@ def clutter(m: Model, place: str) -> None:
     """Blurred company behind the asset: a wall, columns, other steel, leaves."""
     rng = m.rng
     if place == "dark" or rng.random() < 0.35:
-        m.box((0, rng.uniform(2.8, 4.5), 1), (12, 0.1, 6), str(rng.choice(["concrete", "paint2", "concrete"])), edges=0, step=0.3)
+        m.box(
+            (0, rng.uniform(2.8, 4.5), 1),
+            (12, 0.1, 6),
+            str(rng.choice(["concrete", "paint2", "concrete"])),
+            edges=0,
+            step=0.3,
+        )
     for _ in range(int(rng.integers(2, 8))):
         x, y = rng.uniform(-5, 5), rng.uniform(2.6, 7)
         if rng.random() < 0.5:
             m.box((x, y, 1), (0.3, 0.3, 6), str(rng.choice(["concrete", "paint2"])), edges=0, step=0.3)
         else:
-            m.box((0, y, rng.uniform(-0.8, 2.6)), (12, 0.25, 0.4), str(rng.choice(["paint", "paint2"])), edges=0, step=0.2)
+            m.box(
+                (0, y, rng.uniform(-0.8, 2.6)), (12, 0.25, 0.4), str(rng.choice(["paint", "paint2"])), edges=0, step=0.2
+            )
     if place == "foliage":
         for _ in range(6):
             middle = np.array([rng.uniform(-6, 6), rng.uniform(2.5, 6), rng.uniform(-1.5, 1.5)])
             for p in middle + rng.normal(size=(120, 3)) * [0.7, 0.5, 0.7]:
                 turn = frame(rng.normal(size=3)) * rng.uniform(0.04, 0.13)
-                m.sheet(p + np.stack([np.outer([-1, 0, 1], turn[:, 0]) + s * turn[:, 1] * 0.5 for s in (-1, 1)]), "leaf")
+                m.sheet(
+                    p + np.stack([np.outer([-1, 0, 1], turn[:, 0]) + s * turn[:, 1] * 0.5 for s in (-1, 1)]), "leaf"
+                )
 
 
 def props(m: Model, lookalikes: tuple[str, ...]) -> None:
@@ -51,7 +65,13 @@ def props(m: Model, lookalikes: tuple[str, ...]) -> None:
     if rng.random() < 0.5:
         for _ in range(int(rng.integers(1, 4))):
             z = rng.uniform(-0.5, 0.9)
-            m.tube(slack((-2.5, -0.28, z), (2.5, -0.22, z + rng.uniform(-0.3, 0.3)), rng.uniform(0.02, 0.3), 80), rng.uniform(0.008, 0.02), "rubber", 10, False)
+            m.tube(
+                slack((-2.5, -0.28, z), (2.5, -0.22, z + rng.uniform(-0.3, 0.3)), rng.uniform(0.02, 0.3), 80),
+                rng.uniform(0.008, 0.02),
+                "rubber",
+                10,
+                False,
+            )
     if rng.random() < 0.35:
         p, n = next(at)
         m.rod(p, p + n * 0.09, 0.012, "stainless", 10)
@@ -74,7 +94,9 @@ def props(m: Model, lookalikes: tuple[str, ...]) -> None:
         for _ in range(int(rng.integers(1, 4))):
             p, _ = next(at)
             size = (rng.uniform(0.2, 0.9), rng.uniform(0.06, 0.2), rng.uniform(0.05, 0.15))
-            m.box(p + [0, -0.22, -0.1], size, "wood", frame((1, rng.uniform(-0.4, 0.4), rng.uniform(-0.3, 0.3))), edges=0)
+            m.box(
+                p + [0, -0.22, -0.1], size, "wood", frame((1, rng.uniform(-0.4, 0.4), rng.uniform(-0.3, 0.3))), edges=0
+            )
     if "sign" in lookalikes:
         for _ in range(2):
             p, n = next(at)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-
 from plan import CLASSES, Job
 
 # Fewer pixels than this are no finding: nobody would mark them.
@@ -46,7 +45,9 @@ def grade(kind: str, mask: np.ndarray, coated: np.ndarray, depth: float) -> int:
     return 1 + int(np.searchsorted(levels, share * depth))
 
 
-def photo_record(name: str, job: Job, reach: str, aovs: dict[str, np.ndarray], depth: float) -> tuple[dict, dict[str, bytes]]:
+def photo_record(
+    name: str, job: Job, reach: str, aovs: dict[str, np.ndarray], depth: float
+) -> tuple[dict, dict[str, bytes]]:
     """Metadata of one photo and its mask files (name to PNG bytes)."""
     masks = class_masks(aovs["dmg"], aovs["aux"])
     coated = aovs["aux"][..., 1] >= 0.5
@@ -59,15 +60,25 @@ def photo_record(name: str, job: Job, reach: str, aovs: dict[str, np.ndarray], d
         findings.append((finding, float(mask.mean())))
     findings.sort(key=lambda f: -f[1])
     shown = {
-        "run-off": aovs["look"][..., 0] >= 0.5, "red or brown coating": aovs["look"][..., 1] >= 0.5,
-        "object": aovs["look"][..., 2] >= 0.5, "dirt": aovs["aux"][..., 2] >= 0.5,
-    }  # fmt: skip
+        "run-off": aovs["look"][..., 0] >= 0.5,
+        "red or brown coating": aovs["look"][..., 1] >= 0.5,
+        "object": aovs["look"][..., 2] >= 0.5,
+        "dirt": aovs["aux"][..., 2] >= 0.5,
+    }
     record = {
-        "images_names": name, "group": job.group, "split": job.split, "asset": job.asset, "coating": job.paints[0], "light": job.light,
-        "surroundings": job.place, "distance": reach, "findings": [f for f, _ in findings], "shares": [round(s, 6) for _, s in findings],
+        "images_names": name,
+        "group": job.group,
+        "split": job.split,
+        "asset": job.asset,
+        "coating": job.paints[0],
+        "light": job.light,
+        "surroundings": job.place,
+        "distance": reach,
+        "findings": [f for f, _ in findings],
+        "shares": [round(s, 6) for _, s in findings],
         "steel_share": round(float(coated.mean()), 4),
         "lookalikes": [k for k, v in shown.items() if v.mean() >= 0.004],
-    }  # fmt: skip
+    }
     return record, files
 
 
@@ -88,7 +99,10 @@ def write_tables(out: Path) -> int:
     splits = sorted({(r["group"], r["split"]) for r in records})
     write(out / "split.csv", table(["group", "split"], splits))
     keys = ["images_names", "group", "asset", "coating", "light", "surroundings", "distance", "steel_share"]
-    rows = [[*(r[k] for k in keys), round(sum(r["shares"]), 6), ";".join(map(str, r["shares"])), ";".join(r["lookalikes"])] for r in records]
+    rows = [
+        [*(r[k] for k in keys), round(sum(r["shares"]), 6), ";".join(map(str, r["shares"])), ";".join(r["lookalikes"])]
+        for r in records
+    ]
     write(out / "photos.csv", table([*keys, "corroded_share", "finding_shares", "lookalikes"], rows))
     files = sorted(p for folder in ("photos", "masks") for p in (out / folder).iterdir() if not p.name.startswith("."))
     files += [out / n for n in ("photos.csv", "split.csv", "support_dataset.csv")]

@@ -4,6 +4,7 @@ import bpy
 import numpy as np
 
 UP = np.array([0.0, 0.0, 1.0])
+STRAIGHT = np.eye(3)
 
 
 def frame(forward, up=UP) -> np.ndarray:
@@ -53,7 +54,7 @@ class Model:
         points = np.atleast_2d(points)
         self.features.append(np.column_stack([points, np.full(len(points), weight)]))
 
-    def box(self, centre, size, material="paint", rotation=np.eye(3), round=0.004, edges=0.6, step=None) -> None:
+    def box(self, centre, size, material="paint", rotation=STRAIGHT, round=0.004, edges=0.6, step=None) -> None:
         """A box with rounded edges; `edges` weighs them as starting places of corrosion (0 for none)."""
         half, step = np.asarray(size, float) / 2, step or self.step
         round = min(round, half.min() * 0.9)
@@ -114,7 +115,13 @@ class Model:
         place, axis = np.asarray(place, float), np.asarray(axis, float)
         if rivet:
             t = np.linspace(0, np.pi / 2, 5)
-            self.tube(place + axis * (size * 0.7 * np.sin(t))[:, None], np.maximum(size * np.cos(t), 1e-4), material, 12, False)
+            self.tube(
+                place + axis * (size * 0.7 * np.sin(t))[:, None],
+                np.maximum(size * np.cos(t), 1e-4),
+                material,
+                12,
+                False,
+            )
         else:
             self.tube(place + axis * np.array([[0], [0.2 * size]]), size * 1.25, material, 16)
             self.tube(place + axis * np.array([[0.2], [0.9]]) * size, size, material, 6)

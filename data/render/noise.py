@@ -32,7 +32,9 @@ def warp(x: np.ndarray, dx: np.ndarray, dy: np.ndarray, amount: float) -> np.nda
     """Shift the pixels of a periodic field by two others (in [0, 1]) times `amount` pixels."""
     rows, cols = np.mgrid[0:SIZE, 0:SIZE].astype(np.float32)
     big = np.pad(x, SIZE // 4, mode="wrap").astype(np.float32)
-    return cv2.remap(big, cols + (dx - 0.5) * amount + SIZE // 4, rows + (dy - 0.5) * amount + SIZE // 4, cv2.INTER_LINEAR)
+    return cv2.remap(
+        big, cols + (dx - 0.5) * amount + SIZE // 4, rows + (dy - 0.5) * amount + SIZE // 4, cv2.INTER_LINEAR
+    )
 
 
 def cells(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -71,7 +73,7 @@ def relief_atlas(rng: np.random.Generator) -> np.ndarray:
     flakes = np.zeros((SIZE, SIZE), np.float32)
     for count in (60, 260, 1100):
         distance, owner = cells(rng, count)
-        flakes += (rng.random(count).astype(np.float32)[owner] - 0.04 * distance * (count / 300) ** 0.5) * count ** -0.2
+        flakes += (rng.random(count).astype(np.float32)[owner] - 0.04 * distance * (count / 300) ** 0.5) * count**-0.2
     flakes = 0.8 * equalise(warp(flakes, a, b, 30)) + 0.2 * fractal(rng, 1.2)
     distance, owner = cells(rng, 1500)
     radius = (rng.gamma(2.0, 2.0, 1500) + 1).astype(np.float32)

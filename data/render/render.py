@@ -28,7 +28,12 @@ def set_up_cycles(scratch: Path):
     scene.render.threads_mode, scene.render.threads = "FIXED", 1
     c = scene.cycles
     c.device, c.samples, c.use_adaptive_sampling, c.seed = "CPU", SAMPLES, False, 1
-    c.use_denoising, c.denoiser, c.denoising_input_passes, c.denoising_prefilter = True, "OPENIMAGEDENOISE", "RGB_ALBEDO_NORMAL", "NONE"
+    c.use_denoising, c.denoiser, c.denoising_input_passes, c.denoising_prefilter = (
+        True,
+        "OPENIMAGEDENOISE",
+        "RGB_ALBEDO_NORMAL",
+        "NONE",
+    )
     c.max_bounces, c.diffuse_bounces, c.glossy_bounces, c.transparent_max_bounces = 2, 1, 1, 6
     c.caustics_reflective = c.caustics_refractive = False
     c.sample_clamp_indirect = 4.0
@@ -55,17 +60,16 @@ def render_job(job, seed: int, out: Path, scratch: Path) -> tuple[int, float]:
     # Blender reports every step on the standard output; the parent process reports progress instead.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     started = time.monotonic()
-    import bpy
-    import cv2
-    import numpy as np
-
     import assets_process
     import assets_steel
+    import bpy
     import camera
     import coatings
+    import cv2
     import damage
     import dressing
     import noise
+    import numpy as np
     from export import photo_record, write
     from mesh import Model
     from nodes import Graph, load_image
@@ -104,7 +108,9 @@ def render_job(job, seed: int, out: Path, scratch: Path) -> tuple[int, float]:
 
     points, normals, _, _ = model.arrays()
     kind_of = damage.vertex_material(model)
-    hero = np.flatnonzero((kind_of == model.materials.index("paint")) & (np.abs(points[:, 0]) < 1.7) & (points[:, 1] < 0.5))
+    hero = np.flatnonzero(
+        (kind_of == model.materials.index("paint")) & (np.abs(points[:, 0]) < 1.7) & (points[:, 1] < 0.5)
+    )
     records = []
     for view in range(job.views):
         eye = np.random.default_rng((seed, 3, job.index, view))
@@ -122,7 +128,10 @@ def render_job(job, seed: int, out: Path, scratch: Path) -> tuple[int, float]:
         camera.put_camera(*pose, upright)
         camera.set_flash(eye, job.light, pose[1], pose[0])
         bpy.ops.render.render()
-        raw = {p: cv2.imread(str(scratch / f"{p}0001.exr"), cv2.IMREAD_UNCHANGED)[..., :3][..., ::-1] for p in ("photo", *PASSES)}
+        raw = {
+            p: cv2.imread(str(scratch / f"{p}0001.exr"), cv2.IMREAD_UNCHANGED)[..., :3][..., ::-1]
+            for p in ("photo", *PASSES)
+        }
         name = f"{job.group}_IMG_{job.first_photo + view:04d}"
         record, masks = photo_record(name, job, reach, raw, style["depth"])
         for finding, data in masks.items():
