@@ -70,3 +70,27 @@ def test_interval_contains_the_share_at_any_threshold():
     for threshold in (0.01, 0.2, 0.5, 0.9, 0.99):
         share = corroded_share(probability, threshold)
         assert share.low <= share.percent <= share.high
+
+
+def test_grade_agreement_by_hand(tmp_path):
+    from report_helpers import ColourSegmenter, photo_with, save
+
+    from corroseg_utils.dataset import read_pairs
+    from corroseg_utils.grade_agreement import grade_agreement
+    from corroseg_utils.photos import read_photo
+
+    class Reading(ColourSegmenter):
+        def read(self, path):
+            photo = read_photo(path)
+            return photo, self.probability(photo)
+
+    # Photo and mask: alike; one grade apart (2 against 4 %); three apart (25 against 3.5 %, and another condition).
+    for name, seen, drawn in (("a", (0, 0, 40, 30), (0, 0, 40, 30)), ("b", (0, 0, 8, 12), (0, 0, 16, 12)),
+                              ("c", (0, 0, 40, 30), (0, 0, 14, 12))):
+        save(tmp_path / "images" / f"{name}.png", photo_with(seen))
+        mask = np.zeros((60, 80), np.uint8)
+        mask[drawn[1]:drawn[3], drawn[0]:drawn[2]] = 1
+        save(tmp_path / "masks" / f"{name}.png", mask)
+    found = grade_agreement(Reading(), read_pairs(tmp_path / "images", tmp_path / "masks"))
+    assert found == {"photos": 3, "d610_exact": 0.3333, "d610_within_one": 0.6667, "imo_exact": 0.3333,
+                     "in_interval": 0.3333}

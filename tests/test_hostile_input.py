@@ -20,8 +20,8 @@ from corroseg_utils.photo_reader import PhotoReader
 from corroseg_utils.photos import PhotoError
 
 NAMES = ("'\"`.png", "<script>alert(1)<.png", "new\nline.png", "tab\t\r.png", "ö 漢字 \u202e.png", "..png",
-         "...jpg.png", "-rf.png", "=cmd()+1.png", "@x.png", "%2e%2e%2f.png", "{{7*7}}.png", "$(touch x).png", "a" * 250 + ".png",
-         "con.png", " .png", "&lt;.png", "<!--.png", "\x1b[31m.png")
+         "...jpg.png", "-rf.png", "=cmd()+1.png", "@x.png", "%2e%2e%2f.png", "{{7*7}}.png", "$(touch x).png",
+         "a" * 250 + ".png", "con.png", " .png", "&lt;.png", "<!--.png", "\x1b[31m.png")
 
 
 def encoded(kind, mode="RGB", **options):
