@@ -50,6 +50,9 @@ def _add_segment(commands) -> None:
     parser.add_argument("--model", type=Path, metavar="PATH", help="a model file; the shipped model by default")
     parser.add_argument("--threshold", type=_probability, metavar="T",
                         help="probability 0-1 from which a pixel is marked; the model's own by default")
+    parser.add_argument("--scale", type=_scale, metavar="S",
+                        help="look at the photo tile by tile at this scale (0-1; 1 is full size), which finds smaller "
+                             "damage on large photos; by default the model sees the whole photo at once")
     parser.set_defaults(run=_segment)
 
 
@@ -61,7 +64,7 @@ def _segment(options: argparse.Namespace) -> int:
     segmenter = load_segmenter(options.model)
     if options.threshold is not None:
         segmenter.threshold = options.threshold
-    failed = [row for row in segment_photos(segmenter, photos, options.out) if row["error"]]
+    failed = [row for row in segment_photos(segmenter, photos, options.out, options.scale) if row["error"]]
     for row in failed:
         print(f"failed: {row['error']}", file=sys.stderr)
     print(f"{len(photos) - len(failed)} of {len(photos)} photos done, results in {options.out}")
@@ -175,6 +178,13 @@ def _probability(text: str) -> float:
     value = float(text)
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return value
+
+
+def _scale(text: str) -> float:
+    value = _probability(text)
+    if not value:
+        raise argparse.ArgumentTypeError("the scale must be above 0")
     return value
 
 

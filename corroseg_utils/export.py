@@ -66,11 +66,11 @@ def convert(model, size: int, quantize: str = "none", calibration: np.ndarray | 
         ValueError: `quantize` is none of these.
     """
     if quantize == "none":
-        return _pixels_in(_convert_float(model, size))
+        return _pixels_in(_converter(model, size).convert())
     if quantize == "weights":
-        return _quantize_weights(_pixels_in(_convert_float(model, size)))
+        return _quantize_weights(_pixels_in(_converter(model, size).convert()))
     if quantize == "int8":
-        return _convert_int8(model, size, calibration)
+        return _pixels_in(_calibrated(_converter(model, size), calibration).convert())
     raise ValueError(f"quantize={quantize!r}: one of {', '.join(QUANTIZATIONS)} is needed.")
 
 
@@ -91,34 +91,27 @@ def calibration_photos(data: Path | str, size: int) -> np.ndarray:
     return np.stack([fit_square(read_photo(photos[i], READ_SIDE), size)[0] for i in chosen])
 
 
-def _converter(model, size: int, dtype: str):
+def _converter(model, size: int):
     import tensorflow as tf
 
     logging.getLogger("absl").setLevel(logging.ERROR)  # it advises a path that leaves the weights out of the file
 
-    @tf.function(input_signature=[tf.TensorSpec((1, size, size, 3), dtype, name="pixels")])
+    @tf.function(input_signature=[tf.TensorSpec((1, size, size, 3), tf.uint8, name="pixels")])
     def logits(pixels):
         return model(tf.cast(pixels, tf.float32), training=False)
 
     return tf.lite.TFLiteConverter.from_concrete_functions([logits.get_concrete_function()])
 
 
-def _convert_float(model, size: int) -> bytes:
-    return _converter(model, size, "uint8").convert()
-
-
-def _convert_int8(model, size: int, calibration: np.ndarray) -> bytes:
+def _calibrated(converter, photos: np.ndarray):
     import tensorflow as tf
 
-    calibration = calibration.copy()
-    # Black and white in the first photo: the range is then 0-255, and a pixel's value is its quantised value.
-    calibration[0, 0, 0], calibration[0, 0, 1] = 0, 255
-    converter = _converter(model, size, "float32")
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = lambda: ([photo[None].astype(np.float32)] for photo in calibration)
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    converter.inference_input_type = tf.uint8
-    return converter.convert()
+    converter.representative_dataset = lambda: ([photo[None]] for photo in photos)
+    # Plain BUILTINS for the one CAST that `_pixels_in` replaces; asking the converter for uint8 input instead would
+    # put a QUANTIZE from uint8 to int8 in front, which XNNPACK does not take either.
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8, tf.lite.OpsSet.TFLITE_BUILTINS]
+    return converter
 
 
 def _pixels_in(flatbuffer: bytes) -> bytes:
@@ -146,7 +139,8 @@ def _quantize_weights(flatbuffer: bytes) -> bytes:
     logging.getLogger("absl").setLevel(logging.ERROR)
     work = quantizer.Quantizer(bytearray(flatbuffer))
     work.load_quantization_recipe(recipe.weight_only_wi8_afp32())
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+    sink = io.StringIO()
+    with warnings.catch_warnings(), contextlib.redirect_stdout(sink), contextlib.redirect_stderr(sink):
         warnings.simplefilter("ignore")  # it notes that the pixels are quantised already, and draws progress bars
         return bytes(work.quantize().quantized_model)
 

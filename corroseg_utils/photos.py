@@ -48,6 +48,48 @@ def read_photo(path: Path | str, at_least: int | None = None) -> np.ndarray:
     return np.asarray(_to_rgb(_upright(image, _orientation(image))))
 
 
+class OpenPhoto:
+    """A decoded photo that gives its rows band by band, so that no second copy of a large photo is ever made.
+
+    Attributes:
+        size: (width, height) of the upright photo, whatever scale it was decoded at.
+    """
+
+    def __init__(self, path: Path | str, at_least: int | None = None):
+        """Decode a photo; arguments and errors as `read_photo`."""
+        self.size = photo_size(path)
+        self._image = _load(path, at_least)
+        self._orientation = _orientation(self._image)
+        if self._image.mode.startswith(("I", "F")):  # how bright 16 bits are is decided for the whole photo
+            self._image = _to_rgb(self._image)
+
+    def rows(self, top: int, bottom: int, size: tuple[int, int]) -> np.ndarray:
+        """Rows `top` to `bottom` (exclusive) of the upright photo scaled to `size` = (width, height).
+
+        Returns:
+            uint8 (bottom - top, width, 3), the same as those rows of the whole photo scaled at once.
+        """
+        width, height = size
+        sideways = 5 <= self._orientation <= 8  # rows of the upright photo are then columns of the stored one
+        if self._orientation in (3, 4, 7, 8):  # and these are stored in reverse
+            top, bottom = height - bottom, height - top
+        length, across = self._image.size if sideways else self._image.size[::-1]
+        pixels = length / height  # of the stored photo for one row; averaging reaches one such step further
+        first, last = max(0, int((top - 1) * pixels) - 1), min(length, int((bottom + 1) * pixels) + 2)
+        begin, end = top * pixels - first, bottom * pixels - first
+        if sideways:
+            part, box, target = (first, 0, last, across), (begin, 0, end, across), (bottom - top, width)
+        else:
+            part, box, target = (0, first, across, last), (0, begin, across, end), (width, bottom - top)
+        rows = _to_rgb(self._image.crop(part)).resize(target, Image.Resampling.BILINEAR, box)
+        return np.asarray(_upright(rows, self._orientation))
+
+    def scaled(self, size: tuple[int, int]) -> np.ndarray:
+        """The upright photo scaled to `size` = (width, height): uint8 (height, width, 3)."""
+        height = size[1]
+        return np.concatenate([self.rows(top, min(top + 64, height), size) for top in range(0, height, 64)])
+
+
 def photo_size(path: Path | str) -> tuple[int, int]:
     """Width and height of the upright photo in pixels, from the file's header alone.
 

@@ -10,14 +10,26 @@ import numpy as np
 
 from corroseg_utils.errors import CorrosegError
 from corroseg_utils.overlay import overlay
-from corroseg_utils.photos import PHOTO_SUFFIXES, PhotoError, resize_mask, write_jpeg, write_png, write_whole
-from corroseg_utils.segmenter import Segmenter
+from corroseg_utils.photos import (
+    PHOTO_SUFFIXES,
+    OpenPhoto,
+    PhotoError,
+    photo_size,
+    read_photo,
+    resize_mask,
+    write_jpeg,
+    write_png,
+    write_whole,
+)
+from corroseg_utils.segmenter import READ_SIDE, Segmenter
+from corroseg_utils.tiles import enlarged_bands, scaled_size, tiled_bands, whole_bands
 
 MASK_END, OVERLAY_END = "_mask.png", "_overlay.jpg"
 COLUMNS = ("photo", "width", "height", "corroded_percent", "seconds", "error")
 
 
-def segment_photos(segmenter: Segmenter, photos: Sequence[Path], out: Path | str) -> list[dict]:
+def segment_photos(segmenter: Segmenter, photos: Sequence[Path], out: Path | str,
+                   scale: float | None = None) -> list[dict]:
     """Write mask, overlay and one row of summary.csv for each photo.
 
     A photo that cannot be used gets a row with its error; the others are still done.
@@ -27,6 +39,8 @@ def segment_photos(segmenter: Segmenter, photos: Sequence[Path], out: Path | str
         photos: the files.
         out: folder for `<stem>_mask.png` (0 background, 255 corrosion, the size of the upright photo),
             `<stem>_overlay.jpg` and `summary.csv`. A second photo of one stem is written as `<stem>_2`.
+        scale: the network sees each photo whole, at the model's size, when None: the view that `evaluate` scores.
+            A number in (0, 1] makes it see the photo at that scale, tile by tile, for finer detail on large photos.
 
     Returns:
         The rows of summary.csv, `error` empty where all went well.
@@ -38,7 +52,7 @@ def segment_photos(segmenter: Segmenter, photos: Sequence[Path], out: Path | str
         for photo, name in tqdm(list(zip(photos, output_names(photos), strict=True)), "segmenting"):
             start = time.perf_counter()
             try:
-                row = _segment(segmenter, photo, out, name)
+                row = _segment(segmenter, photo, out, name, scale)
             except PhotoError as error:
                 row = {"error": str(error)}
             row["seconds"] = round(time.perf_counter() - start, 3)
@@ -88,13 +102,27 @@ def output_names(photos: Sequence[Path]) -> list[str]:
     return names
 
 
-def _segment(segmenter: Segmenter, path: Path, out: Path, name: str) -> dict:
-    photo, probability = segmenter.read(path)
-    mask = (probability >= segmenter.threshold).astype(np.uint8)
-    write_png(out / f"{name}{MASK_END}", mask * 255)
+def _segment(segmenter: Segmenter, path: Path, out: Path, name: str, scale: float | None) -> dict:
+    width, height = size = photo_size(path)
+    if scale is None:
+        photo = read_photo(path, READ_SIDE)
+        bands = whole_bands(segmenter, photo)
+        seen = bands[0][1].shape[0]
+    else:
+        tiled = scaled_size(size, scale)
+        opened = OpenPhoto(path, max(tiled))
+        photo = opened.scaled(scaled_size(size, min(1, READ_SIDE / max(size))))
+        bands, seen = tiled_bands(segmenter, opened, tiled), tiled[1]
+    # One bit a pixel while the photo is in memory.
+    packed = np.concatenate([np.packbits(rows >= segmenter.threshold, axis=1)
+                             for _, rows in enlarged_bands(bands, seen, size)])
+    opened = bands = None  # a large photo is let go before the mask is unpacked
+    mask = np.unpackbits(packed, axis=1, count=width)
     write_jpeg(out / f"{name}{OVERLAY_END}", overlay(photo, resize_mask(mask, photo.shape[1::-1])))
-    height, width = mask.shape
-    return {"width": width, "height": height, "corroded_percent": round(100 * float(mask.mean()), 3)}
+    share = float(mask.mean())
+    mask *= 255
+    write_png(out / f"{name}{MASK_END}", mask)
+    return {"width": width, "height": height, "corroded_percent": round(100 * share, 3)}
 
 
 def _write_summary(path: Path, rows: list[dict]) -> None:

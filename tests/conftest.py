@@ -91,3 +91,20 @@ def red_segmenter():
         return np.stack([-red, red], -1)
 
     return Segmenter(logits, {"size": 96, "classes": ["background", "corrosion"], "threshold": 0.5})
+
+
+@pytest.fixture(scope="session")
+def exported(model_file, tmp_path_factory):
+    """The thin edge network as .tflite files, by quantisation."""
+    from edge_models import EXPORTED, SIZE, small_photos
+
+    from corroseg_utils.export import convert
+    from corroseg_utils.litert import with_about
+    from corroseg_utils.weights import build_model, read_about
+
+    folder, model = tmp_path_factory.mktemp("exported"), build_model(model_file, SIZE)
+    about = {**read_about(model_file), "licence": "MIT"}
+    for quantize in EXPORTED:
+        flatbuffer = convert(model, SIZE, quantize, small_photos(8))
+        (folder / f"{quantize}.tflite").write_bytes(with_about(flatbuffer, {**about, "quantize": quantize}))
+    return {quantize: folder / f"{quantize}.tflite" for quantize in EXPORTED}

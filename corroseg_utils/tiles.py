@@ -1,0 +1,103 @@
+"""Corrosion on photos of any size in bounded memory: overlapping tiles, blended, one row of tiles at a time.
+
+Everything here passes on bands: (top, rows) with rows float32 (h, width) of corrosion probability, from the first
+row of the photo to its last. NumPy and Pillow only.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from PIL import Image
+
+from corroseg_utils.photos import OpenPhoto
+from corroseg_utils.segmenter import Segmenter, softmax
+
+Bands = Iterable[tuple[int, np.ndarray]]
+_ROWS = 256  # rows that are enlarged at a time
+
+
+def scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
+    """(width, height) times `scale`, at least one pixel."""
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def tiled_bands(segmenter: Segmenter, photo: OpenPhoto, size: tuple[int, int]) -> Iterator[tuple[int, np.ndarray]]:
+    """Probability of corrosion of a photo scaled to `size`, by tiles of the model's size.
+
+    Tiles overlap by a quarter, and count less towards their borders, where the network sees less of what is around.
+    A photo smaller than a tile is filled up by mirroring, as the whole-photo view does it.
+
+    Args:
+        segmenter: the model.
+        photo: decoded at `size` or above.
+        size: (width, height) at which the network sees the photo.
+
+    Returns:
+        Bands of `size`.
+    """
+    (width, height), tile = size, segmenter.size
+    lefts, tops = tile_starts(width, tile), tile_starts(height, tile)
+    window = _window(tile)
+    across = np.zeros(max(width, tile), np.float32)
+    for left in lefts:
+        across[left : left + tile] += window
+    total, down = np.zeros((tile, len(across)), np.float32), np.zeros(tile, np.float32)
+    for top, next_top in zip(tops, [*tops[1:], height], strict=True):
+        rows = photo.rows(top, min(top + tile, height), size)
+        rows = np.pad(rows, ((0, tile - len(rows)), (0, len(across) - width), (0, 0)), "symmetric")
+        for left in lefts:
+            logits = segmenter.logits(rows[None, :, left : left + tile])[0]
+            total[:, left : left + tile] += (1 - softmax(logits)[..., 0]) * window * window[:, None]
+        down += window
+        done = next_top - top  # no later tile reaches these rows
+        yield top, total[:done, :width] / (down[:done, None] * across[:width])
+        total, down = _shifted(total, done), _shifted(down, done)
+
+
+def whole_bands(segmenter: Segmenter, photo: np.ndarray) -> Bands:
+    """Probability of corrosion by the view of the whole photo: one band, at the model's scale."""
+    return [(0, 1 - segmenter.class_probabilities(photo)[..., 0])]
+
+
+def enlarged_bands(bands: Bands, height: int, size: tuple[int, int]) -> Iterator[tuple[int, np.ndarray]]:
+    """Scale bands up, with the same result as scaling all of them at once.
+
+    Args:
+        bands: of a smaller photo.
+        height: the sum of their heights.
+        size: (width, height) to reach.
+
+    Returns:
+        Bands of `size`.
+    """
+    kept, first, done, factor = None, 0, 0, size[1] / height
+    for top, rows in bands:
+        kept = rows if kept is None else np.concatenate([kept, rows])
+        end = top + len(rows)
+        # A row needs its neighbour below, which the next band has.
+        ready = size[1] if end == height else int((end - 1) * factor)
+        small = Image.fromarray(kept)
+        while done < ready:
+            stop = min(done + _ROWS, ready)
+            box = (0, done / factor - first, kept.shape[1], stop / factor - first)
+            yield done, np.asarray(small.resize((size[0], stop - done), Image.Resampling.BILINEAR, box))
+            done = stop
+        keep = max(0, int(done / factor) - 2 - first)
+        kept, first = kept[keep:], first + keep
+
+
+def tile_starts(length: int, tile: int) -> list[int]:
+    """Where tiles begin along a side: evenly spread, each overlapping the next by at least a quarter."""
+    overlap = tile // 4
+    count = max(1, -(-(length - overlap) // (tile - overlap)))
+    return np.linspace(0, max(0, length - tile), count).round().astype(int).tolist()
+
+
+def _window(tile: int) -> np.ndarray:
+    """Weight of a tile's pixels along a side: 1 inside, falling towards both borders over the overlap."""
+    ramp = np.minimum((np.arange(tile, dtype=np.float32) + 0.5) / (tile // 4), 1)
+    return np.minimum(ramp, ramp[::-1])
+
+
+def _shifted(values: np.ndarray, rows: int) -> np.ndarray:
+    return np.concatenate([values[rows:], np.zeros_like(values[:rows])])

@@ -1,0 +1,102 @@
+"""Exported files: what they hold, how close they are to Keras, and that XNNPACK runs all of them."""
+
+import json
+import zipfile
+
+import numpy as np
+import pytest
+from edge_models import EXPORTED, SIZE, small_photos
+
+from corroseg_utils import DATA
+from corroseg_utils.cli import main
+from corroseg_utils.litert import load_interpreter, partitions, read_about
+from corroseg_utils.metrics import confusion, corrosion_iou
+from corroseg_utils.segmenter import load_segmenter
+
+SHIPPED_FILES = {"weights": 2.5e6, "int8": 2.5e6}
+
+
+@pytest.mark.parametrize("quantize", EXPORTED)
+def test_uint8_in_logits_out_one_at_a_time(exported, quantize):
+    interpreter = load_interpreter(exported[quantize])
+    pixels, logits = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    assert (pixels["dtype"], list(pixels["shape"])) == (np.uint8, [1, SIZE, SIZE, 3])
+    assert (logits["dtype"], list(logits["shape"])) == (np.float32, [1, SIZE, SIZE, 2])
+    assert pixels["quantization"] == (1.0, 0), "a pixel's value is its quantised value"
+
+
+@pytest.mark.parametrize("quantize", EXPORTED)
+def test_xnnpack_runs_the_whole_graph(exported, quantize):
+    assert partitions(load_interpreter(exported[quantize])) == (1, [])
+
+
+def test_partitions_sees_what_xnnpack_leaves():
+    import tensorflow as tf
+
+    @tf.function(input_signature=[tf.TensorSpec((1, 8, 8, 3), tf.uint8)])
+    def cast_and_add(pixels):
+        return tf.cast(pixels, tf.float32) + 1.0
+
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([cast_and_add.get_concrete_function()], tf.Module())
+    assert partitions(load_interpreter(converter.convert())) == (1, ["CAST"])
+
+
+def test_float32_equals_keras(exported, model_file):
+    photos = small_photos(3)
+    keras, litert = load_segmenter(model_file).logits(photos), load_segmenter(exported["none"]).logits(photos)
+    assert np.abs(keras).max() > 1e-3
+    np.testing.assert_allclose(litert, keras, atol=1e-4)
+
+
+@pytest.mark.parametrize(("quantize", "correlation"), [("weights", 0.99), ("int8", 0.9)])
+def test_quantised_follows_float32(exported, quantize, correlation):
+    photos = small_photos(3)
+    exact, quantised = (load_segmenter(exported[q]).logits(photos).ravel() for q in ("none", quantize))
+    assert np.corrcoef(exact, quantised)[0, 1] > correlation
+
+
+def test_description_is_inside_and_any_unzip_reads_it(exported):
+    about = read_about(exported["int8"])
+    assert about["size"] == SIZE and about["classes"] == ["background", "corrosion"] and about["threshold"] == 0.5
+    assert about["quantize"] == "int8" and about["licence"] and about["version"]
+    assert json.loads(zipfile.ZipFile(exported["int8"]).read("about.json")) == about
+
+
+def test_quantised_files_are_smaller(exported):
+    sizes = {quantize: path.stat().st_size for quantize, path in exported.items()}
+    assert sizes["weights"] < 0.5 * sizes["none"] and sizes["int8"] < 0.6 * sizes["none"]
+
+
+def test_int8_needs_a_hundred_photos(shared_data_2020, model_file, tmp_path, capsys):
+    arguments = ["export", "--out", str(tmp_path / "a.tflite"), "--model", str(model_file), "--quantize", "int8",
+                 "--calibration", str(shared_data_2020)]
+    assert main(arguments) == 2
+    assert "at least 100 training photos" in capsys.readouterr().err
+    assert not (tmp_path / "a.tflite").exists()
+
+
+@pytest.mark.parametrize("quantize", SHIPPED_FILES)
+def test_shipped_file_is_small_and_of_the_shipped_weights(quantize):
+    path = DATA / "weights" / f"corroseg_{quantize}.tflite"
+    from corroseg_utils.weights import read_about as read_npz_about
+
+    assert path.stat().st_size <= SHIPPED_FILES[quantize]
+    shipped = read_npz_about(DATA / "weights" / "corroseg.npz")
+    assert {key: read_about(path).get(key) for key in ("threshold", "classes", "size")} == {
+        key: shipped[key] for key in ("threshold", "classes", "size")}, "see data/weights/README.md to make it anew"
+    assert partitions(load_interpreter(path)) == (1, [])
+
+
+@pytest.mark.skipif(not (DATA / "support_dataset.csv").exists(), reason="the embedded data set is not there")
+def test_shipped_quantised_models_lose_at_most_half_a_point():
+    from corroseg_utils.dataset import load_pair, read_data
+
+    manifest = read_data(DATA)
+    rows = manifest[manifest["split"] == "test"].to_dict("records")[::3]
+    pairs = [load_pair(row) for row in rows]
+    scores = {}
+    for name in ("corroseg.npz", *(f"corroseg_{quantize}.tflite" for quantize in SHIPPED_FILES)):
+        segmenter = load_segmenter(DATA / "weights" / name)
+        scores[name] = corrosion_iou(sum(confusion(mask > 0, segmenter.mask(photo)) for photo, mask in pairs))
+    exact = scores["corroseg.npz"]
+    assert all(score > exact - 0.005 for score in scores.values()), scores

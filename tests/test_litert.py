@@ -1,0 +1,83 @@
+"""Running .tflite files: without TensorFlow, in an environment of requirements-edge.txt alone, with clear errors."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from packaging.requirements import Requirement
+
+from corroseg_utils import segmenter as segmenter_module
+from corroseg_utils.errors import ModelError
+from corroseg_utils.litert import litert_segmenter
+from corroseg_utils.photos import write_png
+from corroseg_utils.segmenter import load_segmenter
+
+REPO = Path(__file__).resolve().parent.parent
+SEGMENT_AND_LIST_MODULES = """
+import sys, time
+start = time.perf_counter()
+from corroseg_utils.cli import main
+code = main(["segment", sys.argv[1], "--model", sys.argv[2], "--out", sys.argv[3]])
+heavy = {"tensorflow", "keras", "pandas", "cv2", "sklearn", "matplotlib"} & set(sys.modules)
+print(code, sorted(heavy))
+"""
+
+
+def photo(tmp_path):
+    write_png(tmp_path / "a.png", np.random.default_rng(0).integers(0, 256, (50, 80, 3)).astype(np.uint8))
+    return tmp_path / "a.png"
+
+
+def test_segment_imports_no_training_stack(exported, tmp_path):
+    arguments = [str(photo(tmp_path)), str(exported["weights"]), str(tmp_path / "out")]
+    result = subprocess.run([sys.executable, "-c", SEGMENT_AND_LIST_MODULES, *arguments], cwd=REPO, text=True,
+                            capture_output=True, check=True)
+    assert result.stdout.splitlines()[-1] == "0 []"
+    assert (tmp_path / "out" / "a_mask.png").exists()
+
+
+def test_segment_in_an_environment_of_the_edge_requirements_alone(exported, tmp_path):
+    python = tmp_path / "env" / "bin" / "python"
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "env"], check=True)
+    install = subprocess.run([python, "-m", "pip", "install", "--quiet", "-r", REPO / "requirements-edge.txt"],
+                             capture_output=True, text=True)
+    if install.returncode:
+        pytest.skip(f"the package index cannot be reached: {install.stderr.strip().splitlines()[-1:]}")
+    out = tmp_path / "out"
+    subprocess.run([python, "-m", "corroseg_utils", "segment", photo(tmp_path), "--out", out, "--model",
+                    exported["int8"]], cwd=REPO, check=True)
+    assert {path.name for path in out.iterdir()} == {"a_mask.png", "a_overlay.jpg", "summary.csv"}
+
+
+def test_edge_requirements_are_among_all_requirements():
+    def lines(name):
+        return {line for line in (REPO / name).read_text().splitlines() if line and not line.startswith("#")}
+
+    assert lines("requirements-edge.txt") < lines("requirements.txt")
+    assert all(Requirement(line).name not in ("tensorflow", "keras") for line in lines("requirements-edge.txt"))
+
+
+def test_tflite_is_the_default_without_tensorflow(monkeypatch, exported):
+    monkeypatch.setattr(segmenter_module.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(segmenter_module, "SHIPPED_LITERT", exported["weights"])
+    assert load_segmenter().about["quantize"] == "weights"
+    with pytest.raises(ModelError, match="needs TensorFlow, which is not installed. Give a .tflite file"):
+        load_segmenter("corroseg.npz")
+
+
+def test_threads_give_the_same_answer(exported):
+    pixels = np.random.default_rng(1).integers(0, 256, (2, 64, 64, 3)).astype(np.uint8)
+    one, two = (litert_segmenter(exported["none"], threads).logits(pixels) for threads in (1, 2))
+    np.testing.assert_allclose(one, two, atol=1e-5)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a model", None])
+def test_bad_files_are_named_with_a_cure(exported, tmp_path, content):
+    path = tmp_path / "bad.tflite"
+    path.write_bytes(exported["none"].read_bytes()[:5000] if content is None else content)
+    with pytest.raises(ModelError, match="bad.tflite.*corroseg_utils export"):
+        load_segmenter(path)
+    with pytest.raises(ModelError, match="gone.tflite: there is no such model file"):
+        load_segmenter(tmp_path / "gone.tflite")

@@ -1,0 +1,110 @@
+"""Whole photos by tiles: bands are what the whole would be, and tile borders do not show."""
+
+import csv
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from corroseg_utils import DATA
+from corroseg_utils.cli import main
+from corroseg_utils.photos import OpenPhoto, read_photo, resize_photo, write_jpeg, write_png
+from corroseg_utils.segment import segment_photos
+from corroseg_utils.segmenter import SHIPPED_LITERT, load_segmenter
+from corroseg_utils.tiles import enlarged_bands, scaled_size, tile_starts, tiled_bands
+
+
+def blotches(width, height, seed=0):
+    coarse = np.random.default_rng(seed).integers(0, 256, (max(2, height // 16), max(2, width // 16), 3))
+    return np.asarray(Image.fromarray(coarse.astype(np.uint8)).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def joined(bands):
+    tops, rows = zip(*bands, strict=True)
+    assert list(tops) == [0, *np.cumsum([len(band) for band in rows])[:-1]]
+    return np.concatenate(rows)
+
+
+@pytest.fixture
+def photo_file(tmp_path):
+    def write(width, height, orientation=1, name="a.png"):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        Image.fromarray(blotches(width, height)).save(tmp_path / name, exif=exif)
+        return tmp_path / name
+
+    return write
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("scale", [1, 0.5, 0.37])
+def test_rows_are_those_of_the_whole_photo(photo_file, orientation, scale):
+    path = photo_file(150, 90, orientation)
+    opened = OpenPhoto(path)
+    size = scaled_size(opened.size, scale)
+    whole = resize_photo(read_photo(path), size)
+    bands = [opened.rows(top, min(top + 17, size[1]), size) for top in range(0, size[1], 17)]
+    # Pillow rounds after each of its two passes, and passes over columns of a sideways photo first.
+    assert np.abs(np.concatenate(bands).astype(int) - whole).max() <= 1
+
+
+def test_tiles_cover_a_side_and_overlap():
+    for length in (1, 64, 65, 100, 112, 113, 1000, 4001):
+        starts = tile_starts(length, 64)
+        assert starts[0] == 0 and starts[-1] == max(0, length - 64)
+        assert all(0 < b - a <= 48 for a, b in zip(starts, starts[1:], strict=False))
+
+
+@pytest.mark.parametrize(("width", "height"), [(300, 210), (96, 96), (50, 200), (97, 20)])
+def test_tiles_of_a_pixelwise_model_leave_no_trace(red_segmenter, photo_file, width, height):
+    opened = OpenPhoto(photo_file(width, height))
+    tiled = joined(tiled_bands(red_segmenter, opened, (width, height)))
+    logits = red_segmenter.logits(opened.rows(0, height, (width, height)).astype(np.float32)[None])[0]
+    expected = 1 / (1 + np.exp(np.clip(logits[..., 0] - logits[..., 1], -80, 80)))
+    assert tiled.shape == (height, width)
+    np.testing.assert_allclose(tiled, expected, atol=1e-5)
+
+
+def test_bands_enlarged_are_the_whole_enlarged():
+    small = np.random.default_rng(0).random((100, 37), np.float32)
+    bands = [(top, small[top : top + 30]) for top in range(0, 100, 30)]
+    for size in ((37, 100), (101, 263), (400, 1021)):
+        expected = Image.fromarray(small).resize(size, Image.Resampling.BILINEAR)
+        np.testing.assert_allclose(joined(enlarged_bands(bands, 100, size)), np.asarray(expected), atol=1e-5)
+
+
+def test_whole_view_gives_the_mask_that_evaluation_scores(red_segmenter, tmp_path):
+    write_jpeg(tmp_path / "big.jpg", blotches(700, 500))
+    segment_photos(red_segmenter, [tmp_path / "big.jpg"], tmp_path / "out")
+    mask = np.asarray(Image.open(tmp_path / "out" / "big_mask.png")) > 0
+    assert (mask == (red_segmenter.read(tmp_path / "big.jpg")[1] >= 0.5)).all()
+    assert 0 < mask.mean() < 1
+
+
+def test_scale_from_the_command_line(exported, tmp_path):
+    write_png(tmp_path / "a.png", blotches(200, 150))
+    arguments = ["segment", str(tmp_path / "a.png"), "--model", str(exported["none"]), "--out", str(tmp_path / "out")]
+    for scale in ("1", "0.5"):
+        assert main([*arguments, "--scale", scale]) == 0
+        with open(tmp_path / "out" / "summary.csv") as file:
+            row, = csv.DictReader(file)
+        assert (row["width"], row["height"], row["error"]) == ("200", "150", "")
+        assert Image.open(tmp_path / "out" / "a_mask.png").size == (200, 150)
+    with pytest.raises(SystemExit) as stop:
+        main([*arguments, "--scale", "1.5"])
+    assert stop.value.code == 2
+
+
+@pytest.mark.skipif(not (DATA / "photos").exists(), reason="the embedded data set is not there")
+def test_tile_borders_do_not_matter(tmp_path):
+    segmenter = load_segmenter(SHIPPED_LITERT)
+    shift, side = segmenter.size // 2, 2 * segmenter.size + 200
+    photo = read_photo(sorted((DATA / "photos").glob("*.*"))[0])
+    photo = resize_photo(photo, (side, side))
+    masks = []
+    for name, part in (("whole", photo), ("shifted", photo[shift:, shift:])):
+        write_png(tmp_path / f"{name}.png", part)
+        size = part.shape[1::-1]
+        masks.append(joined(tiled_bands(segmenter, OpenPhoto(tmp_path / f"{name}.png"), size)) >= segmenter.threshold)
+    inner = slice(shift, -shift // 2)  # away from the frame
+    assert (masks[0][shift:, shift:] == masks[1])[inner, inner].mean() >= 0.99
