@@ -20,7 +20,7 @@ from corroseg_utils.photos import photo_size, read_mask
 
 REPO = Path(__file__).resolve().parent.parent
 TINY_TRAINING = ["--encoder-weights", "none", "--photo-size", "32", "--size", "32", "--epochs", "1", "--steps", "1",
-                 "--batch-size", "2"]
+                 "--batch-size", "2", "--freeze-encoder"]
 
 
 @pytest.fixture
@@ -180,7 +180,7 @@ def test_train_writes_a_model_that_the_other_commands_take(trained, shared_data_
 
 def test_another_training_in_the_same_folder_is_exit_code_2(trained, shared_data_2020, capsys):
     before = (trained / "model.npz").read_bytes()
-    assert main(["train", str(shared_data_2020), "--out", str(trained), *TINY_TRAINING, "--freeze-encoder"]) == 2
+    assert main(["train", str(shared_data_2020), "--out", str(trained), *TINY_TRAINING, "--patience", "1"]) == 2
     assert "recipe.json holds a training with another recipe" in capsys.readouterr().err
     assert (trained / "model.npz").read_bytes() == before
 
