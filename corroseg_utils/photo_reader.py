@@ -55,16 +55,22 @@ class PhotoReader:
 
     def ask(self, path: Path) -> None:
         """Start to read a photo."""
-        if self._process is not None and not self._process.is_alive():
+        self._path = path
+        try:
+            self._start()
+            self._pipe.send(str(path))
+        except ConnectionError:  # it died since the last photo
             self._stop()
+            self._start()
+            self._pipe.send(str(path))
+
+    def _start(self) -> None:
         if self._process is None:
             context = multiprocessing.get_context("spawn")
             self._pipe, theirs = context.Pipe()
             self._process = context.Process(target=_serve, args=(theirs, self.scale), daemon=True)
             self._process.start()
             theirs.close()
-        self._path = path
-        self._pipe.send(str(path))
 
     def answer(self) -> ReadPhoto:
         """The photo asked for last. Raises PhotoError."""

@@ -211,6 +211,7 @@ def test_a_reader_that_dies_costs_one_photo(tmp_path):
         assert reader.answer().width == 80
         reader.ask(photo)
         reader._process.kill()
+        reader._process.join()
         try:
             reader.answer()  # it may have answered before it was killed
         except PhotoError as error:
