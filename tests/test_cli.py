@@ -97,16 +97,18 @@ def test_the_threshold_decides_what_is_marked(shared_data_2020, tmp_path, red_mo
 
 
 def test_a_stop_by_hand_is_no_traceback(shared_data_2020, tmp_path, red_model, monkeypatch, capsys):
-    def stopped(path):
+    def stopped(photos):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(red_model, "read", stopped)
+    monkeypatch.setattr(red_model, "logits", stopped)
     assert main(["segment", str(shared_data_2020 / "photos"), "--out", str(tmp_path)]) == 130
     assert "Stopped" in capsys.readouterr().err
     assert len(pd.read_csv(tmp_path / "summary.csv")) == 0
 
 
-def test_evaluate_scores_the_masks_that_segment_writes(shared_data_2020, tmp_path, red_model, capsys):
+@pytest.mark.parametrize("size", [96, 32])  # the photos' own, and one from which the answer is enlarged
+def test_evaluate_scores_what_segment_writes(size, shared_data_2020, tmp_path, red_model, monkeypatch, capsys):
+    monkeypatch.setattr(red_model, "size", size)
     assert main(["segment", str(shared_data_2020 / "photos"), "--out", str(tmp_path)]) == 0
     capsys.readouterr()
     assert main(["evaluate", str(shared_data_2020), "--split", "all", "--json"]) == 0

@@ -67,15 +67,15 @@ def test_a_broken_photo_does_not_stop_the_others(tmp_path, red_segmenter):
 
 def test_a_stop_by_hand_lists_what_is_done(tmp_path, red_segmenter, monkeypatch):
     write_png(tmp_path / "a.png", red_left())
-    read, seen = type(red_segmenter).read, []
+    logits, seen = red_segmenter.logits, []
 
-    def stopped_at_the_second(self, path):
-        seen.append(path)
+    def stopped_at_the_second(photos):
+        seen.append(photos)
         if len(seen) == 2:
             raise KeyboardInterrupt
-        return read(self, path)
+        return logits(photos)
 
-    monkeypatch.setattr(type(red_segmenter), "read", stopped_at_the_second)
+    monkeypatch.setattr(red_segmenter, "logits", stopped_at_the_second)
     with pytest.raises(KeyboardInterrupt):
         segment_photos(red_segmenter, [tmp_path / "a.png"] * 3, tmp_path / "out")
     assert len(read_summary(tmp_path / "out")) == 1
