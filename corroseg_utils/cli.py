@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from corroseg_utils import __version__, export
+from corroseg_utils import __version__, benchmark, export
 from corroseg_utils.errors import CorrosegError
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported, or its start-up notes drown ours
@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                                                  "python -m corroseg_utils segment --help")
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add_parser in (_add_segment, _add_train, _add_evaluate, export.add_parser):
+    for add_parser in (_add_segment, _add_train, _add_evaluate, export.add_parser, benchmark.add_parser):
         add_parser(commands)
     options = parser.parse_args(arguments)
     try:

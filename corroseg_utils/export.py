@@ -74,6 +74,19 @@ def convert(model, size: int, quantize: str = "none", calibration: np.ndarray | 
     raise ValueError(f"quantize={quantize!r}: one of {', '.join(QUANTIZATIONS)} is needed.")
 
 
+def convert_open_batch(model) -> bytes:
+    """Convert as the notebook of 2020 would: an open batch dimension, float pixels in. For comparison only."""
+    import tensorflow as tf
+
+    logging.getLogger("absl").setLevel(logging.ERROR)
+
+    @tf.function(input_signature=[tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)])
+    def logits(pixels):
+        return tf.nn.softmax(model(pixels, training=False))
+
+    return tf.lite.TFLiteConverter.from_concrete_functions([logits.get_concrete_function()]).convert()
+
+
 def calibration_photos(data: Path | str, size: int) -> np.ndarray:
     """Training photos, spread evenly over the list, as the model sees them: uint8 (N, size, size, 3).
 
