@@ -86,7 +86,7 @@ def light_scene(rng: np.random.Generator, light: str, world) -> None:
     world.default_value = {
         "sun": 0.8,
         "overcast": 1.0,
-        "flash": 0.006,
+        "flash": 0.003,
         "dim flash": 0.05,
         "backlit": 1.4,
         "work lamp": 0.02,
@@ -114,10 +114,10 @@ def random_camera(rng: np.random.Generator) -> dict:
     """A camera that one inspector carries through one job."""
     return {
         "quality": int(rng.integers(60, 96)),
-        "sharpen": rng.uniform(0, 1.2),
+        "sharpen": rng.uniform(0, 0.7),
         "noise": rng.gamma(2, 0.006),
         "cast": rng.normal(0, 0.07, 2),
-        "contrast": rng.uniform(0.75, 1.35),
+        "contrast": rng.uniform(0.85, 1.4),
         "vignette": rng.uniform(0, 0.35),
         "saturation": rng.uniform(0.7, 1.2),
         "stamp": rng.random() < 0.5,
@@ -137,13 +137,16 @@ def develop(rng: np.random.Generator, radiance: np.ndarray, camera: dict) -> byt
     meter = np.exp((np.log(capped + 0.02 * capped.mean() + 1e-6) * weight).sum() / weight.sum())
     exposed = radiance * (0.19 / (0.75 * meter + 0.25 * capped.mean())) * 2 ** rng.normal(0.1, 0.5)
     exposed = exposed * (1 - camera["vignette"] * (x**2 + y**2) / 2)[..., None]
-    exposed = exposed * np.array([1 + camera["cast"][0], 1, 1 + camera["cast"][1]])
+    # Half of what automatic white balance would do, on the warm side, as compact cameras have it.
+    means = np.minimum(radiance, capped.max()).mean((0, 1))
+    warm = np.array([1.05 + camera["cast"][0], 1, 0.94 + camera["cast"][1]])
+    exposed = exposed * (means.mean() / means) ** 0.55 * warm
     # Veiling glare round bright places.
-    exposed = exposed + 0.04 * cv2.GaussianBlur(np.minimum(exposed, 6), (0, 0), w / 25)
+    exposed = exposed + 0.025 * cv2.GaussianBlur(np.minimum(exposed, 6), (0, 0), w / 25)
     blur = rng.random()
-    if blur < 0.12:
-        exposed = cv2.GaussianBlur(exposed, (0, 0), rng.uniform(0.6, 1.8))
-    elif blur < 0.22:
+    if blur < 0.08:
+        exposed = cv2.GaussianBlur(exposed, (0, 0), rng.uniform(0.6, 1.4))
+    elif blur < 0.15:
         n = int(rng.integers(3, 10)) | 1
         kernel = np.zeros((n, n), np.float32)
         turn = rng.uniform(0, np.pi)

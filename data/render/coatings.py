@@ -12,11 +12,11 @@ from plan import PAINTS
 REDDISH = ("red oxide", "brown", "signal red")
 # From dark to light, linear RGB; real rust runs from nearly black scale to bright orange bloom.
 RUSTS = {
-    "orange": [(0.05, 0.016, 0.008), (0.16, 0.05, 0.016), (0.33, 0.11, 0.028), (0.46, 0.2, 0.055)],
-    "brown": [(0.014, 0.009, 0.007), (0.055, 0.024, 0.014), (0.13, 0.052, 0.024), (0.25, 0.12, 0.055)],
-    "dark": [(0.006, 0.005, 0.005), (0.022, 0.013, 0.01), (0.06, 0.028, 0.018), (0.17, 0.07, 0.03)],
-    "ochre": [(0.06, 0.025, 0.01), (0.18, 0.085, 0.028), (0.34, 0.18, 0.055), (0.5, 0.34, 0.15)],
-    "purple": [(0.012, 0.007, 0.008), (0.045, 0.018, 0.017), (0.1, 0.038, 0.03), (0.22, 0.09, 0.06)],
+    "orange": [(0.05, 0.016, 0.007), (0.19, 0.057, 0.016), (0.39, 0.125, 0.028), (0.55, 0.24, 0.06)],
+    "brown": [(0.016, 0.009, 0.007), (0.07, 0.028, 0.014), (0.17, 0.065, 0.026), (0.33, 0.15, 0.06)],
+    "dark": [(0.006, 0.005, 0.005), (0.026, 0.014, 0.01), (0.08, 0.034, 0.018), (0.22, 0.088, 0.034)],
+    "ochre": [(0.06, 0.024, 0.009), (0.19, 0.08, 0.025), (0.35, 0.17, 0.048), (0.5, 0.31, 0.11)],
+    "purple": [(0.013, 0.007, 0.007), (0.055, 0.02, 0.017), (0.13, 0.046, 0.031), (0.28, 0.11, 0.065)],
 }
 
 
@@ -81,7 +81,7 @@ class Workshop:
         cor, rus, pit, lom = field("damage")
         runoff, primer, dirt, near = field("look")
         # Several octaves of raggedness; the spread of this sum is damage.NOISE_SPREAD.
-        ragged = (clouds - 0.5) * 0.8 + (c1 - 0.5) * s["ragged"] + (c2 - 0.5) * 0.2
+        ragged = (clouds - 0.5) * 0.8 + (c1 - 0.5) * s["ragged"] + (c2 - 0.5) * 0.14
         sharp = 0.03
         f_lom, f_pit = lom + ragged, pit + ragged
         f_cor = cor + ragged + (r1 - 0.5) * 0.12
@@ -98,7 +98,7 @@ class Workshop:
         base = np.minimum(linear(PAINTS[paint]) * rng.uniform(0.85, 1.15, 3) * rng.uniform(0.75, 1.1), 0.9)
         grime = linear(str(rng.choice(["#4a4238", "#5d5348", "#3b3c3c", "#6a5a45"])))
         tone = g.ramp(
-            clouds * 0.5 + c1 * 0.35 + c2 * 0.15,
+            clouds * 0.4 + c1 * 0.3 + c2 * 0.3,
             [base * (1 - 0.35 * s["wear"]), base, base * (1 - 0.1 * s["wear"]) + 0.08 * s["wear"]],
         )
         sooty = g.math("MULTIPLY", streaks - 0.45, s["grime"] * 1.2, clamp=True) + g.math(
@@ -119,7 +119,7 @@ class Workshop:
         colour = g.mix(halo * s["halo"], colour, s["ring"])
 
         # Rust: two palettes in large clouds, fine mottling, powder on high places.
-        mottle = g.math("MULTIPLY_ADD", c1 * 0.35 + c2 * 0.4 + r2 * 0.35 + s2 * 0.15 - 0.62, 1.7, 0.5, clamp=True)
+        mottle = g.math("MULTIPLY_ADD", c1 * 0.35 + c2 * 0.4 + r2 * 0.35 + s2 * 0.15 - 0.62, 1.35, 0.48, clamp=True)
         deep = g.math("MULTIPLY_ADD", c1 * 0.3 + flakes * 0.5 + c2 * 0.4 - 0.6, 1.7, 0.42, clamp=True)
         first, second, scale = (g.ramp(x, RUSTS[p]) for x, p in zip((mottle, mottle, deep), s["rusts"], strict=True))
         blendish = g.step((clouds - 0.5) * 1.6 + (r1 - 0.5) * 0.6, 0.5)
@@ -127,7 +127,8 @@ class Workshop:
         fine = g.step((r2 - 0.5) * 0.8 + (c1 - 0.5) * 0.8 + (s2 - 0.5) * 0.3 - s["bloom"], 0.35)
         general = g.mix(fine, g.mix(blendish * 0.8, second, scale), first)
         floor = g.mix(craters * 0.95, g.mix(0.4, second, linear("#6e6862") * 0.5), (0.004, 0.003, 0.003))
-        colour = g.mix(m_rus, colour, thin)
+        # Thin rust lets some of the coating through at its border.
+        colour = g.mix(m_rus * g.blend(g.step(f_rus - 0.08, 0.2), 0.65, 1.0), colour, thin)
         colour = g.mix(m_cor, colour, general)
         colour = g.mix(m_pit, colour, floor)
         colour = g.mix(m_lom, colour, g.mix(fine * 0.6, scale, second))
@@ -215,7 +216,7 @@ def random_style(rng: np.random.Generator, lookalikes: tuple[str, ...]) -> dict:
         "large": rng.uniform(1.5, 5),
         "scale": rng.uniform(0.6, 1.3),
         "flake": rng.uniform(1.2, 3),
-        "ragged": rng.uniform(0.2, 0.45),
+        "ragged": rng.uniform(0.15, 0.38),
         "spotty": rng.uniform(0.3, 0.8),
         "wear": rng.random(),
         "grime": rng.random() ** 1.3,

@@ -27,8 +27,11 @@ class Model:
         self.features: list[np.ndarray] = []  # rows x, y, z, weight
         self.count = 0
 
-    def sheet(self, grid: np.ndarray, material: str, outward_from=None) -> None:
-        """A grid (n, m, 3) of points; normals point away from `outward_from` (point or grid) when given."""
+    def sheet(self, grid: np.ndarray, material: str, outward_from=None, uv: np.ndarray | None = None) -> None:
+        """A grid (n, m, 3) of points; normals point away from `outward_from` (point or grid) when given.
+
+        `uv` (n, m, 2) in metres; without it, lengths along the rows and columns.
+        """
         n, m, _ = grid.shape
         normal = np.cross(np.gradient(grid, axis=0), np.gradient(grid, axis=1))
         flip = outward_from is not None and np.sum(normal * (grid - outward_from)) < 0
@@ -37,7 +40,8 @@ class Model:
         lengths = [np.linalg.norm(np.diff(grid, axis=a), axis=2) for a in (0, 1)]
         v = np.pad(np.cumsum(lengths[0].mean(1)), (1, 0))
         u = np.pad(np.cumsum(lengths[1].max(0)), (1, 0))
-        uv = np.stack(np.broadcast_arrays(u[None, :], v[:, None]), 2) + self.rng.uniform(0, 9, 2)
+        uv = np.stack(np.broadcast_arrays(u[None, :], v[:, None]), 2) if uv is None else uv
+        uv = uv + self.rng.uniform(0, 9, 2)
         index = self.count + np.arange(n * m).reshape(n, m)
         quad = np.stack([index[:-1, :-1], index[1:, :-1], index[1:, 1:], index[:-1, 1:]], 2).reshape(-1, 4)
         self.points.append(grid.reshape(-1, 3))
@@ -100,7 +104,8 @@ class Model:
             if caps:
                 rings = max(2, int(radius[end] / self.step) + 2)
                 t = np.linspace(1, 0.001, rings)[:, None, None]
-                self.sheet(path[end] + (grid[end] - path[end]) * t, material, path[end] - outer)
+                disc = (grid[end] - path[end]) * t
+                self.sheet(path[end] + disc, material, path[end] - outer, disc @ frame(outer)[:, 1:])
             if rims:
                 self.feature(grid[end], rims)
 

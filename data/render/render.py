@@ -111,12 +111,12 @@ def render_job(job, seed: int, out: Path, scratch: Path) -> tuple[int, float]:
     hero = np.flatnonzero(
         (kind_of == model.materials.index("paint")) & (np.abs(points[:, 0]) < 1.7) & (points[:, 1] < 0.5)
     )
-    records = []
+    records, files = [], {}
     for view in range(job.views):
         eye = np.random.default_rng((seed, 3, job.index, view))
         pose = None
         while pose is None:
-            reach = str(eye.choice(list(camera.REACH), p=(0.36, 0.4, 0.24)))
+            reach = str(eye.choice(list(camera.REACH), p=(0.38, 0.42, 0.2)))
             if sites and eye.random() < 0.8:
                 site = sites[int(eye.integers(len(sites)))]
                 target, normal = site.centre, site.normal
@@ -134,10 +134,11 @@ def render_job(job, seed: int, out: Path, scratch: Path) -> tuple[int, float]:
         }
         name = f"{job.group}_IMG_{job.first_photo + view:04d}"
         record, masks = photo_record(name, job, reach, raw, style["depth"])
-        for finding, data in masks.items():
-            write(out / "masks" / f"{finding}.png", data)
-        write(out / "photos" / f"{name}.JPG", camera.develop(eye, raw["photo"].astype(np.float32), gear))
+        files |= {out / "masks" / f"{finding}.png": data for finding, data in masks.items()}
+        files[out / "photos" / f"{name}.JPG"] = camera.develop(eye, raw["photo"].astype(np.float32), gear)
         records.append(record)
+    for path, data in files.items():
+        write(path, data)
     for p in scratch.iterdir():
         p.unlink()
     scratch.rmdir()
