@@ -13,10 +13,10 @@ CORRODIBLE = ("paint", "paint2", "rail", "galvanised")
 NOISE_SPREAD = 0.17
 # Per class: site radius in metres, share of the susceptible surface, pull towards edges and welds.
 HABIT = {
-    "cor": ((0.2, 1.3), (0.03, 0.55), 0.55),
-    "rus": ((0.2, 1.0), (0.015, 0.25), 0.5),
+    "cor": ((0.2, 1.2), (0.03, 0.46), 0.55),
+    "rus": ((0.2, 1.0), (0.012, 0.22), 0.5),
     "pit": ((0.1, 0.4), (0.015, 0.09), 0.15),
-    "lom": ((0.15, 0.6), (0.03, 0.17), 0.6),
+    "lom": ((0.15, 0.55), (0.02, 0.15), 0.6),
 }
 
 

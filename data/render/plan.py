@@ -56,7 +56,7 @@ BLOCK = (
     ("validation", ("cor", "rus")),
     ("train", ("rus",)),
     ("train", ("cor", "rus", "lom")),
-    ("train", ("cor",)),
+    ("train", ()),
 )
 LOOKALIKES = ("stain", "primer", "mud", "oil", "rope", "wood", "sign")
 

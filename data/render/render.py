@@ -117,7 +117,7 @@ def render_job(job, seed: int, out: Path, scratch: Path) -> tuple[int, float]:
         pose = None
         while pose is None:
             reach = str(eye.choice(list(camera.REACH), p=(0.38, 0.42, 0.2)))
-            if sites and eye.random() < 0.8:
+            if sites and eye.random() < 0.75:
                 site = sites[int(eye.integers(len(sites)))]
                 target, normal = site.centre, site.normal
             else:
