@@ -13,7 +13,7 @@ from corroseg_utils.litert import load_interpreter, partitions, read_about
 from corroseg_utils.metrics import confusion, corrosion_iou
 from corroseg_utils.segmenter import load_segmenter
 
-SHIPPED_FILES = {"weights": 2.5e6, "int8": 2.5e6}
+SHIPPED_FILES = {"weights": 2.5e6}  # largest size in bytes; int8 still loses too much to be shipped
 
 
 @pytest.mark.parametrize("quantize", EXPORTED)
@@ -92,7 +92,7 @@ def test_shipped_quantised_models_lose_at_most_half_a_point():
     from corroseg_utils.dataset import load_pair, read_data
 
     manifest = read_data(DATA)
-    rows = manifest[manifest["split"] == "test"].to_dict("records")[::3]
+    rows = manifest[manifest["split"] == "test"].to_dict("records")
     pairs = [load_pair(row) for row in rows]
     scores = {}
     for name in ("corroseg.npz", *(f"corroseg_{quantize}.tflite" for quantize in SHIPPED_FILES)):
