@@ -107,8 +107,8 @@ class Workshop:
         colour = g.mix(g.math("MINIMUM", sooty * (0.4 + c2), 0.75), tone, grime)
         m_primer = g.step(primer - 0.15 + ragged * 0.5, 0.04)
         colour = g.mix(m_primer * 0.95, colour, linear(s["primer"]) * 0.9)
-        dirty = g.step(dirt + (c1 - 0.5) * 0.7 + (c2 - 0.5) * 0.3, 0.25)
-        colour = g.mix(dirty * 0.85, colour, g.mix(c2, s["dirt"] * 0.6, s["dirt"] * 1.3))
+        dirty = g.step(dirt + (c1 - 0.5) * 0.7 + (c2 - 0.5) * 0.3, 0.4)
+        colour = g.mix(dirty * s["soiled"], colour, g.mix(c2, s["dirt"] * 0.6, s["dirt"] * 1.3))
         # Run-off: thin brown film in streaks, strongest right below the rust; never labelled.
         film = g.math("MULTIPLY", runoff * (streaks * 1.5 - 0.15) * (0.5 + c2 * 0.5), s["stain"], clamp=True)
         colour = g.mix(film * (1.0 - bare), colour, s["film"])
@@ -201,6 +201,7 @@ def random_style(rng: np.random.Generator, lookalikes: tuple[str, ...]) -> dict:
     primer = str(rng.choice(["#7d3a2c", "#8a4a38", "#6e3b30", "#8f8f8a", "#94503c"]))
     film = np.array(RUSTS[str(rng.choice(["orange", "ochre", "brown"]))][2]) * rng.uniform(0.35, 0.9)
     soil = linear(str(rng.choice(["#6b5a45", "#8b7a62", "#4f463c", "#7a6f60"])))
+    muddy = "mud" in lookalikes or "oil" in lookalikes
     if "oil" in lookalikes:
         soil = np.array([0.012, 0.01, 0.008])
     ring = [film * 1.2, linear(primer), np.array([0.25, 0.2, 0.15]), np.array([0.4, 0.34, 0.27])][
@@ -212,7 +213,8 @@ def random_style(rng: np.random.Generator, lookalikes: tuple[str, ...]) -> dict:
         "film": film,
         "dirt": soil,
         "ring": ring,
-        "muddy": "mud" in lookalikes or "oil" in lookalikes,
+        "muddy": muddy,
+        "soiled": 0.85 if muddy else rng.uniform(0.05, 0.35),
         "large": rng.uniform(1.5, 5),
         "scale": rng.uniform(0.6, 1.3),
         "flake": rng.uniform(1.2, 3),
