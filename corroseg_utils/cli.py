@@ -27,8 +27,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
                                                  "python -m corroseg_utils segment --help")
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
     for add_parser in (_add_segment, _add_train, _add_evaluate, export.add_parser, benchmark.add_parser):
         add_parser(commands)
+    if not arguments or arguments[0] not in commands.choices:
+        for add_parser in _report_parsers():
+            add_parser(commands)
     options = parser.parse_args(arguments)
     try:
         return options.run(options)
@@ -38,6 +42,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nStopped. What was finished is kept.", file=sys.stderr)
         return 130
+
+
+def _report_parsers():
+    """The commands around reports. They need OpenCV and pandas, which the other commands shall not wait for, and which
+    a small computer that only segments has not."""
+    try:
+        from corroseg_utils import corrections, report, trends
+    except ImportError:
+        return ()
+    return report.add_parser, corrections.add_parser, trends.add_parser
 
 
 def _add_segment(commands) -> None:
