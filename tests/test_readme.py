@@ -1,0 +1,44 @@
+"""The README promises only what is there, and quotes only figures that are stored with their command."""
+
+import json
+import re
+from pathlib import Path
+
+import lessons
+import pytest
+
+REPO = Path(__file__).resolve().parent.parent
+README = (REPO / "README.md").read_text(encoding="utf-8")
+REFERENCE = json.loads((REPO / "data" / "reference.json").read_text(encoding="utf-8"))
+
+
+def results() -> list[tuple[str, str]]:
+    """Value and name of each figure in the results table, whose last column names the entry in reference.json."""
+    return re.findall(r"^\|.*\| ([\d.]+)[^|]*\| `([a-z0-9_]+)` \|$", README, re.MULTILINE)
+
+
+def test_results_are_found():
+    assert len(results()) >= 4
+
+
+@pytest.mark.parametrize(("shown", "name"), results())
+def test_each_result_is_the_stored_one(shown, name):
+    decimals = len(shown.partition(".")[2])
+    assert shown == f"{REFERENCE[name]['value']:.{decimals}f}"
+
+
+def test_every_reference_has_value_tolerance_and_command():
+    for name, entry in REFERENCE.items():
+        assert entry.keys() >= {"value", "tolerance", "command"}, name
+        assert entry["tolerance"] >= 0 and entry["command"], name
+
+
+@pytest.mark.parametrize("lesson", [path.name for path in lessons.find_lessons()])
+def test_each_lesson_is_in_the_table_with_its_badge(lesson):
+    row = next(line for line in README.splitlines() if line.startswith("|") and f"notebooks/{lesson})" in line)
+    assert lessons.badge(lesson, lessons.read_slug()) in row
+
+
+def test_links_to_files_lead_somewhere():
+    targets = [target for target in re.findall(r"\]\(([^)#]+)\)", README) if not target.startswith("http")]
+    assert [target for target in targets if not (REPO / target).exists()] == []
