@@ -16,7 +16,7 @@ run: $(READY)  ## run all lessons into build/ and render them to HTML (LESSON=04
 
 test: $(READY)  ## everything that CI checks: ruff, unit tests, and each lesson against its stored outputs
 	$(BIN)/ruff check .
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "slow or not slow"
 	$(BIN)/python -m pytest --nbval notebooks
 
 lab: $(READY)  ## open the lessons in JupyterLab

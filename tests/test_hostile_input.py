@@ -112,6 +112,7 @@ def peak_megabytes(who):
     return resource.getrusage(getattr(resource, who)).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
+@pytest.mark.slow
 def test_500_mutated_photos(tmp_path):
     chance, photos = random.Random(20), tmp_path / "photos"
     photos.mkdir()

@@ -38,6 +38,7 @@ def test_segment_imports_no_training_stack(exported, tmp_path):
     assert (tmp_path / "out" / "a_mask.png").exists()
 
 
+@pytest.mark.slow
 def test_segment_in_an_environment_of_the_edge_requirements_alone(exported, tmp_path):
     python = tmp_path / "env" / "bin" / "python"
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "env"], check=True)

@@ -26,6 +26,7 @@ def copy(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (lessons.REPO / LESSON).exists(), reason=f"{LESSON} is not there yet")
 def test_swapped_classes_fail_the_lesson(copy):
     module = copy / "corroseg_utils" / "dataset.py"

@@ -230,6 +230,7 @@ def test_two_runs_at_once_do_not_mix(tmp_path):
             report_on(photos, out)
 
 
+@pytest.mark.slow
 def test_killed_at_random_and_resumed_equals_an_undisturbed_run(tmp_path):
     photos, chance = tmp_path / "photos", random.Random(7)
     for number in range(40):
