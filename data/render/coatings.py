@@ -7,9 +7,8 @@ AOV `dmg` holds cor, rus, pit; `aux` holds lom, coated steel, dirt; `look` holds
 import bpy
 import numpy as np
 from nodes import Graph, Value
-from plan import PAINTS
+from plan import PAINTS, REDDISH
 
-REDDISH = ("red oxide", "brown", "signal red")
 # From dark to light, linear RGB; real rust runs from nearly black scale to bright orange bloom.
 RUSTS = {
     "orange": [(0.05, 0.016, 0.007), (0.19, 0.057, 0.016), (0.39, 0.125, 0.028), (0.55, 0.24, 0.06)],
@@ -108,7 +107,8 @@ class Workshop:
         m_primer = g.step(primer - 0.15 + ragged * 0.5, 0.04)
         colour = g.mix(m_primer * 0.95, colour, linear(s["primer"]) * 0.9)
         dirty = g.step(dirt + (c1 - 0.5) * 0.7 + (c2 - 0.5) * 0.3, 0.4)
-        colour = g.mix(dirty * s["soiled"], colour, g.mix(c2, s["dirt"] * 0.6, s["dirt"] * 1.3))
+        soil = base * 0.55 if s["wet"] else s["dirt"]
+        colour = g.mix(dirty * s["soiled"], colour, g.mix(c2, soil * 0.6, soil * 1.3))
         # Run-off: thin brown film in streaks, strongest right below the rust; never labelled.
         film = g.math("MULTIPLY", runoff * (streaks * 1.5 - 0.15) * (0.5 + c2 * 0.5), s["stain"], clamp=True)
         colour = g.mix(film * (1.0 - bare), colour, s["film"])
@@ -141,7 +141,7 @@ class Workshop:
             layers.append((flakes, m_cor * (0.004 * s["depth"]) + m_lom * (0.016 * s["depth"])))
         if "pit" in kinds:
             layers.append((1.0 - craters, m_pit * (0.009 * s["depth"])))
-        rough = g.blend(bare, g.blend(dirty, s["gloss"], 0.85), 0.62 + c2 * 0.35)
+        rough = g.blend(bare, g.blend(dirty, s["gloss"], 0.15 if s["wet"] else 0.85), 0.62 + c2 * 0.35)
         hole = 1.0 - g.step(f_lom - s["hole"], 0.02) if perforate else None
         seen = hole if perforate else 1.0
         g.aov("dmg", g.combine(m_cor * seen, m_rus * seen, m_pit * seen))
@@ -200,8 +200,9 @@ def random_style(rng: np.random.Generator, lookalikes: tuple[str, ...]) -> dict:
     scale = str(rng.choice(["dark", "brown", "purple", "dark"]))
     primer = str(rng.choice(["#7d3a2c", "#8a4a38", "#6e3b30", "#8f8f8a", "#94503c"]))
     film = np.array(RUSTS[str(rng.choice(["orange", "ochre", "brown"]))][2]) * rng.uniform(0.35, 0.9)
-    soil = linear(str(rng.choice(["#6b5a45", "#8b7a62", "#4f463c", "#7a6f60"])))
-    muddy = "mud" in lookalikes or "oil" in lookalikes
+    soil = linear(str(rng.choice(["#6b5a45", "#8b7a62", "#4f463c", "#7a6f60", "#7d5433", "#8a5a38", "#63412b"])))
+    wet = "wet" in lookalikes
+    muddy = wet or "mud" in lookalikes or "oil" in lookalikes
     if "oil" in lookalikes:
         soil = np.array([0.012, 0.01, 0.008])
     ring = [film * 1.2, linear(primer), np.array([0.25, 0.2, 0.15]), np.array([0.4, 0.34, 0.27])][
@@ -214,6 +215,8 @@ def random_style(rng: np.random.Generator, lookalikes: tuple[str, ...]) -> dict:
         "dirt": soil,
         "ring": ring,
         "muddy": muddy,
+        "wet": wet,
+        "tinted": "tint" in lookalikes,
         "soiled": 0.85 if muddy else rng.uniform(0.05, 0.35),
         "large": rng.uniform(1.5, 5),
         "scale": rng.uniform(0.6, 1.3),
@@ -238,28 +241,39 @@ def make_materials(
 ) -> dict:
     """A material for every name used by the model."""
     grey = rng.uniform(0.16, 0.42)
-    warm = np.array([1.0, rng.uniform(0.92, 1.0), rng.uniform(0.78, 0.98)])
+    # Old concrete under rusting steel is often nearly as brown as the rust.
+    brown = rng.random() < 0.45
+    warm = np.array(
+        [1.0, rng.uniform(0.7, 0.88), rng.uniform(0.42, 0.7)]
+        if brown
+        else [1.0, rng.uniform(0.92, 1.0), rng.uniform(0.78, 0.98)]
+    )
     stone = [grey * warm * k for k in (0.55, 0.9, 1.0, 1.25)]
-    wood = linear(str(rng.choice(["#8a6a48", "#6e5236", "#a08460"])))
+    wood = linear(str(rng.choice(["#8a6a48", "#6e5236", "#a08460", "#7a4a2c", "#94623a"])))
     tan = linear("#a98d60")
+    earth = linear(str(rng.choice(["#5f4d37", "#7b5a3c", "#6d4630", "#8d7a5c"])))
     accent = linear(PAINTS[str(rng.choice(["signal red", "navy", "dark green", "yellow", "black"]))])
     deck_paint = linear(PAINTS[str(rng.choice(["dark green", "red oxide", "dark grey", "haze grey"]))])
     sign = linear(str(rng.choice(["#d8b020", "#c03020", "#e8e8e0", "#2060a0"])))
+    # Heat tint near welds: straw, brown, purple, blue.
+    tints = [linear(c) for c in ("#c8b27a", "#a8763e", "#6b4650", "#4d5a7c")]
+    bright = [np.array((0.4, 0.39, 0.37)), np.array((0.55, 0.54, 0.52))]
+    steel = [*bright, *tints] if shop.style["tinted"] else bright
     make = {
         "paint": lambda: shop.coated("paint", paints[0], kinds, "lom" in kinds),
         "paint2": lambda: shop.coated("paint2", paints[1], kinds),
         "rail": lambda: shop.coated("rail", str(rng.choice(["yellow", "white", "haze grey"])), kinds),
         "galvanised": lambda: shop.coated("galvanised", "aluminium", kinds, metal=True),
-        "stainless": lambda: shop.plain("stainless", [(0.4, 0.39, 0.37), (0.55, 0.54, 0.52)], 0.32, 0.0002, 1, 1.0),
+        "stainless": lambda: shop.plain(
+            "stainless", steel, 0.32, 0.0002, 1, 1.0, look=(0, 0, 1) if shop.style["tinted"] else (0, 0, 0)
+        ),
         "cladding": lambda: shop.plain("cladding", [(0.42, 0.43, 0.44), (0.6, 0.6, 0.6)], 0.4, 0.002, 0.5, 0.9),
         "concrete": lambda: shop.plain("concrete", stone, 0.9, 0.0009, stained=True),
         "deck": lambda: shop.plain("deck", [deck_paint * k for k in (0.5, 0.8, 1.0, 1.1)], 0.7, 0.002, stained=True),
         "gravel": lambda: shop.plain(
             "gravel", [np.array([0.05, 0.045, 0.04]), stone[1], stone[3] * 1.3], 0.95, 0.05, 1.6
         ),
-        "soil": lambda: shop.plain(
-            "soil", [(0.04, 0.03, 0.02), (0.12, 0.085, 0.05), (0.22, 0.17, 0.11)], 0.95, 0.03, 1.3, look=(0, 0, 1)
-        ),
+        "soil": lambda: shop.plain("soil", [earth * 0.3, earth, earth * 1.8], 0.95, 0.03, 1.3, look=(0, 0, 1)),
         "wood": lambda: shop.plain("wood", [wood * 0.4, wood, wood * 1.2], 0.8, 0.002, 2.0, look=(0, 0, 1)),
         "rope": lambda: shop.plain("rope", [tan * 0.4, tan, tan * 1.3], 0.9, 0.004, 6.0, look=(0, 0, 1)),
         "leaf": lambda: shop.plain(

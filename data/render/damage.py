@@ -120,7 +120,7 @@ def grow(model: Model, kinds: tuple[str, ...], lookalikes: tuple[str, ...], exte
     else:
         look[:, 1] = -1
     dirt = 0.35 * np.maximum(normals[:, 2], 0) + 0.2 * near - 0.6
-    if "mud" in lookalikes or "oil" in lookalikes:
+    if {"mud", "oil", "wet"} & set(lookalikes):
         spots = points[rng.choice(len(points), 9)]
         dirt = np.maximum(dirt + 0.2, patches(points, spots, rng.uniform(0.15, 0.6, 9)))
     look[:, 2] = dirt

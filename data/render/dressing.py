@@ -17,6 +17,7 @@ def ground(m: Model, place: str, level: float) -> None:
         "foliage": "soil",
         "gravel": "gravel",
         "sea": "deck",
+        "yard": rng.choice(["concrete", "soil", "wood"]),
         "dark": rng.choice(["concrete", "soil", "gravel"]),
     }
     x, y = np.meshgrid(np.linspace(-9, 9, 90), np.linspace(-7, 11, 90), indexing="ij")
@@ -31,14 +32,14 @@ def clutter(m: Model, place: str) -> None:
         m.box(
             (0, rng.uniform(2.8, 4.5), 1),
             (12, 0.1, 6),
-            str(rng.choice(["concrete", "paint2", "concrete"])),
+            str(rng.choice(["concrete", "paint2", "concrete", "wood"])),
             edges=0,
             step=0.3,
         )
     for _ in range(int(rng.integers(2, 8))):
         x, y = rng.uniform(-5, 5), rng.uniform(2.6, 7)
         if rng.random() < 0.5:
-            m.box((x, y, 1), (0.3, 0.3, 6), str(rng.choice(["concrete", "paint2"])), edges=0, step=0.3)
+            m.box((x, y, 1), (0.3, 0.3, 6), str(rng.choice(["concrete", "paint2", "wood"])), edges=0, step=0.3)
         else:
             m.box(
                 (0, y, rng.uniform(-0.8, 2.6)), (12, 0.25, 0.4), str(rng.choice(["paint", "paint2"])), edges=0, step=0.2

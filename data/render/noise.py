@@ -85,7 +85,13 @@ def relief_atlas(rng: np.random.Generator) -> np.ndarray:
 def panorama(rng: np.random.Generator, kind: str) -> np.ndarray:
     """(SIZE, 2 * SIZE, 3) linear equirectangular surroundings, bottom row first: sky over `kind` of far ground."""
     rows = np.linspace(-90, 90, SIZE, dtype=np.float32)[:, None]
-    clouds = np.tile(warp(fractal(rng, 2.2), fractal(rng, 2.4), fractal(rng, 2.4), 40), (1, 2))
+    clouds = warp(fractal(rng, 2.2), fractal(rng, 2.4), fractal(rng, 2.4), 40)
+    # Clouds lie in a plane overhead; drawn by row and column they would meet in a star at the zenith.
+    away = SIZE / 5 / np.tan(np.radians(np.clip(rows, 8, 89.9)))
+    turn = np.linspace(0, 2 * np.pi, 2 * SIZE, dtype=np.float32)[None]
+    x, y = (away * np.cos(turn)).astype(np.float32), (away * np.sin(turn)).astype(np.float32)
+    overhead = cv2.remap(clouds, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+    clouds = np.where(rows > 8, overhead, np.tile(clouds, (1, 2)))
     fine = np.tile(fractal(rng, 1.2), (1, 2))
     if kind == "overcast" or rng.random() < 0.45:
         top, haze, cover = np.array([0.75, 0.82, 0.9]), np.array([1.1, 1.1, 1.08]), 0.25

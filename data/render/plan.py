@@ -53,12 +53,13 @@ BLOCK = (
     ("train", ("cor", "rus")),
     ("test", ("cor",)),
     ("train", ("lom",)),
-    ("validation", ("cor", "rus")),
+    ("validation", ()),
     ("train", ("rus",)),
     ("train", ("cor", "rus", "lom")),
     ("train", ()),
 )
-LOOKALIKES = ("stain", "primer", "mud", "oil", "rope", "wood", "sign")
+LOOKALIKES = ("stain", "primer", "mud", "oil", "wet", "tint", "rope", "wood", "sign")
+REDDISH = ("red oxide", "brown", "signal red")
 
 
 @dataclass(frozen=True)
@@ -92,9 +93,10 @@ def make_plan(jobs: int, seed: int) -> list[Job]:
             while number in numbers:
                 number = int(rng.integers(20000, 30000))
             numbers.add(number)
-            chance = np.array(PAINT_CHANCE) / sum(PAINT_CHANCE)
-            paints = tuple(str(p) for p in rng.choice(list(PAINTS), 2, p=chance))
-            wanted = tuple(x for x in LOOKALIKES if rng.random() < (0.55 if x == "stain" else 0.16))
+            # A job without corrosion is where a model should learn what only looks like it.
+            weight = np.where(np.isin(list(PAINTS), REDDISH) & (not kinds), 30, PAINT_CHANCE)
+            paints = tuple(str(p) for p in rng.choice(list(PAINTS), 2, p=weight / weight.sum()))
+            wanted = tuple(x for x in LOOKALIKES if rng.random() < (0.55 if x == "stain" else 0.16 if kinds else 0.35))
             light = str(lights[k])
             place = "dark" if light in ("flash", "work lamp") else str(rng.choice(PLACES))
             group = f"{rng.choice(['CDM', 'CDS'])}_{number}"
