@@ -11,10 +11,11 @@ from PIL import Image
 
 from corroseg_utils.annotations import encode_rle
 from corroseg_utils.dataset import CLASS_NAMES
-from corroseg_utils.findings import Region, corroded_share, find_regions
+from corroseg_utils.findings import Region, corroded_share, find_regions, mark
 from corroseg_utils.grades import grade
 from corroseg_utils.overlay import COLOURS, outline, overlay
 from corroseg_utils.photo_reader import ReadPhoto
+from corroseg_utils.tiles import tiled_bands
 
 SMALLEST_FINDING_PERCENT = 0.01  # of the surface; the area of ASTM D610's grade 10
 MOST_FINDINGS = 100
@@ -30,19 +31,23 @@ class Surface(NamedTuple):
     pixels: np.ndarray | None = None
 
 
-def inspect(photo: ReadPhoto, segmenter, threshold: float, surface: Surface) -> tuple[dict, dict[str, bytes]]:
+def inspect(photo: ReadPhoto, segmenter, threshold: float, surface: Surface, sure: float | None = None,
+            tiled: bool = False) -> tuple[dict, dict[str, bytes]]:
     """Everything the report says about one photo.
+
+    threshold, sure: see `findings.mark`. tiled: the network sees the photo tile by tile instead of whole; which class
+    a finding has is judged from the whole photo either way.
 
     Returns the result, ready for JSON (schema: findings.schema.json, plus the COCO run lengths of each
     finding and of the rest under "segmentations"), and the page's pictures. Areas and boxes are in pixels of
     the full photo even where the model saw it smaller.
     """
-    probability = segmenter.probability(photo.pixels)
-    mask = probability >= np.float32(threshold)
+    probability = tiled_probability(segmenter, photo.pixels) if tiled else segmenter.probability(photo.pixels)
+    mask = mark(probability, threshold, sure)
     if surface.pixels is not None:
         mask &= surface.pixels
     classes, names = _classes(segmenter, photo.pixels, mask)
-    share = corroded_share(probability, threshold, surface.pixels)
+    share = corroded_share(probability, threshold, surface.pixels, sure)
     labels, regions = find_regions(mask, probability, classes, names)
     surface_pixels = mask.size if surface.pixels is None else int(np.count_nonzero(surface.pixels))
     percents = [100 * region.area / surface_pixels for region in regions]
@@ -72,6 +77,20 @@ def inspect(photo: ReadPhoto, segmenter, threshold: float, surface: Surface) -> 
         "segmentations": [*segmentations, rest],
     }
     return result, page_pictures(photo.pixels, classes, names)
+
+
+def tiled_probability(segmenter, pixels: np.ndarray) -> np.ndarray:
+    """Corrosion probability, float32 (H, W), of a photo uint8 (H, W, 3) that the network sees tile by tile."""
+    return np.concatenate([rows for _, rows in tiled_bands(segmenter, _Rows(pixels), pixels.shape[1::-1])])
+
+
+class _Rows(NamedTuple):
+    """A photo in memory with the one method of `OpenPhoto` that tiles need."""
+
+    pixels: np.ndarray
+
+    def rows(self, top: int, bottom: int, size: tuple[int, int]) -> np.ndarray:
+        return self.pixels[top:bottom]
 
 
 def _classes(segmenter, pixels: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
