@@ -11,7 +11,9 @@ import contextlib
 import hashlib
 import json
 import sys
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -21,7 +23,7 @@ from tqdm import tqdm
 
 from corroseg_utils.assets import Entry, group_photos, list_photos
 from corroseg_utils.errors import CorrosegError
-from corroseg_utils.inspection import Surface, inspect
+from corroseg_utils.inspection import Surface, inspect, look
 from corroseg_utils.photo_reader import SECONDS_PER_PHOTO, PhotoReader, ReadPhoto
 from corroseg_utils.photos import PhotoError, read_mask, resize_mask, write_whole
 from corroseg_utils.report_files import Report, write_report
@@ -77,13 +79,12 @@ def make_report(photos: Path | str, out: Path | str, segmenter, *, by: str = "jo
             else:
                 todo.append((entry, made_from))
         bar.reset(len(todo))  # time left counts what is left to do
-        for entry, made_from, photo in _read_ahead(todo, settings.scale, seconds):
+        for entry, made_from, photo, seen in _look_ahead(todo, segmenter, settings.scale, seconds):
             try:
                 if isinstance(photo, PhotoError):
                     raise photo
                 surface = _surface(entry, photo, settings.steel)
-                result, pictures = inspect(photo, segmenter, threshold, surface, settings.sure,
-                                           tiled=settings.scale is not None)
+                result, pictures = inspect(photo, seen.result(), threshold, surface, settings.sure)
                 _write_result(results, entry.key, made_from, result, pictures)
             except PhotoError as error:
                 failed[entry.name] = f"{error.reason}. {error.cure}."
@@ -106,6 +107,20 @@ def model_name(segmenter) -> str:
     blocks = segmenter.probability(picture).reshape(4, 16, 4, 16).mean((1, 3))
     seen = json.dumps([segmenter.about, [f"{value:.3f}" for value in blocks.ravel()]], sort_keys=True)
     return f"{segmenter.about['network']} {hashlib.sha256(seen.encode()).hexdigest()[:8]}"
+
+
+def _look_ahead(todo: list, segmenter, scale: float | None,
+                seconds: float) -> Iterator[tuple[Entry, dict, ReadPhoto | PhotoError, Future | None]]:
+    """Each photo, and what the network will have seen in it; it sees the next one while the caller works on this."""
+    waiting = deque()
+    with ThreadPoolExecutor(1) as network:
+        for entry, made_from, photo in _read_ahead(todo, scale, seconds):
+            readable = not isinstance(photo, PhotoError)
+            seen = network.submit(look, photo, segmenter, scale is not None) if readable else None
+            waiting.append((entry, made_from, photo, seen))
+            if len(waiting) > 1:
+                yield waiting.popleft()
+        yield from waiting
 
 
 def _read_ahead(todo: list, scale: float | None,
