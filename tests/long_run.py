@@ -83,11 +83,13 @@ def killed(photos: Path, out: Path, kills: int, seconds: float, chance: random.R
 def differing(one: Path, other: Path) -> list[str]:
     """Names of the files that differ between two reports in more than the date on which they were made."""
     files = [{path.relative_to(out): path for path in out.rglob("*") if path.is_file()} for out in (one, other)]
-    dates = [json.loads((out / "findings.json").read_text("utf-8"))["created"].encode() for out in (one, other)]
+    dates = [json.loads((out / "findings.json").read_text("utf-8"))["created"] for out in (one, other)]
+
+    def undated(path: Path, date: str) -> bytes:  # the page also shows the date without its T and its seconds
+        return path.read_bytes().replace(date.encode(), b"").replace(date[:16].replace("T", " ").encode(), b"")
 
     def differs(name: Path) -> bool:
-        contents = [own[name].read_bytes().replace(date, b"") if name in own else None
-                    for own, date in zip(files, dates, strict=True)]
+        contents = [undated(own[name], date) if name in own else None for own, date in zip(files, dates, strict=True)]
         return contents[0] != contents[1]
 
     return sorted(str(name) for name in files[0].keys() | files[1].keys() if differs(name))
