@@ -9,6 +9,7 @@ def write_report(folder, created, content):
     (folder / "photos").mkdir(parents=True)
     (folder / "findings.json").write_text(json.dumps({"created": created, "content": content}))
     (folder / "photos" / "a.json").write_text("1")
+    (folder / "report.html").write_text(f"<body data-created={created}> Made {created[:16].replace('T', ' ')} UTC.")
     return folder
 
 
@@ -18,6 +19,8 @@ def test_reports_may_differ_in_their_date_alone(tmp_path):
     other = write_report(tmp_path / "other", "2026-01-02T03:04:05+00:00", 2)
     (other / "photos" / "b.json").write_text("1")
     assert differing(one, other) == ["findings.json", "photos/b.json"]
+    (other / "report.html").write_text("Made 2026-01-02 03:04 UTC. Another photo.")
+    assert "report.html" in differing(one, other)
 
 
 @pytest.mark.slow
