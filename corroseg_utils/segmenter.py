@@ -131,5 +131,8 @@ def fit_square(photo: np.ndarray, size: int) -> tuple[np.ndarray, tuple[int, int
 
 def softmax(logits: np.ndarray) -> np.ndarray:
     """Probabilities from logits along the last axis, float32."""
-    exponentials = np.exp(logits - logits.max(-1, keepdims=True), dtype=np.float32)
-    return exponentials / exponentials.sum(-1, keepdims=True)
+    planes = np.array(np.moveaxis(logits, -1, 0), np.float32, order="C")  # NumPy is slow along a short last axis
+    planes -= planes.max(0)
+    np.exp(planes, out=planes)
+    planes /= planes.sum(0)
+    return np.moveaxis(planes, 0, -1)
