@@ -78,9 +78,7 @@ def _classes(segmenter, pixels: np.ndarray, mask: np.ndarray) -> tuple[np.ndarra
     """Class position of each pixel of the mask, and the names; a model of two classes knows only "cor"."""
     if len(segmenter.classes) <= 2:
         return mask.astype(np.uint8), ("background", "cor")
-    best = segmenter.class_probabilities(pixels)[..., 1:].argmax(-1).astype(np.uint8) + 1
-    best = cv2.resize(best, mask.shape[::-1], interpolation=cv2.INTER_NEAREST)
-    return best * mask, tuple(segmenter.classes)
+    return segmenter.classify(pixels, mask), tuple(segmenter.classes)
 
 
 def _finding(number: int, region: Region, percent: float, segmentation: dict, shape: tuple[int, int]) -> dict:
