@@ -94,6 +94,8 @@ def _add_train(commands) -> None:
     parser.add_argument("data", metavar="DATA", type=Path, help=DATA_HELP)
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for the results")
     parser.add_argument("--network", choices=("edge_unet", "unet_2020"), default="edge_unet", help="see lesson 03")
+    parser.add_argument("--alpha", type=float, choices=(0.35, 0.5, 0.75, 1.0, 1.3, 1.4), default=1.0,
+                        help="width of edge_unet's encoder")
     parser.add_argument("--encoder-weights", default="corroseg", metavar="W",
                         help="start of the encoder: corroseg, imagenet, none, or a model file")
     parser.add_argument("--photo-size", type=_side, default=512, metavar="PX",
@@ -137,7 +139,7 @@ def _train(options: argparse.Namespace) -> int:
                     learning_rate=options.learning_rate, loss=options.loss, ema=options.ema,
                     augmentation=replace(INSPECTION, crop=tuple(options.crop), paste=options.paste),
                     patience=options.patience, seed=options.seed)
-    setup = Setup(network=options.network, classes=options.classes, weights=options.weights,
+    setup = Setup(network=options.network, alpha=options.alpha, classes=options.classes, weights=options.weights,
                   encoder_weights=None if options.encoder_weights == "none" else options.encoder_weights,
                   photo_size=options.photo_size, freeze_encoder=options.freeze_encoder,
                   source_weights=dict(options.source_weights))

@@ -4,7 +4,8 @@
 
 DATA is a manifest CSV with a fold column, or, with --by-source, a source column. Run the same command again after an
 interruption: it goes on where it stopped. DIR/results.json holds the scores, DIR/<part>/ each training, and
-DIR/<part>/photos.csv its pixel counts photo by photo.
+DIR/<part>/photos.csv its pixel counts photo by photo; with --classes damage or condition, DIR/<part>/classes.json holds
+its scores class by class.
 """
 
 import argparse
@@ -20,12 +21,14 @@ import pandas as pd
 from corroseg_utils import cli
 from corroseg_utils.dataset import read_data
 from corroseg_utils.errors import CorrosegError
-from corroseg_utils.evaluation import photo_counts, pooled_scores
+from corroseg_utils.evaluation import class_scores, evaluate_classes, photo_counts, pooled_scores
 from corroseg_utils.folds import hold_out_fold, hold_out_source
 from corroseg_utils.photos import write_whole
 from corroseg_utils.reference import without_nan
 from corroseg_utils.segmenter import load_segmenter
 from corroseg_utils.training import same_as_stored
+
+CLASSES = "classes.json"  # in a part's folder: its scores class by class
 
 
 def cross_validate(data: Path, out: Path, parts: Sequence[int | str], train_options: Sequence[str] = (),
@@ -41,7 +44,8 @@ def cross_validate(data: Path, out: Path, parts: Sequence[int | str], train_opti
 
     Returns:
         `parts` and `train_options` as given; `sources`, by name, and `all`: the pooled scores of
-        `evaluation.pooled_scores`, and `iou_by_part`. The same as in results.json.
+        `evaluation.pooled_scores`, and `iou_by_part`; `classes`: `evaluation.class_scores` over all parts, where
+        the models know more classes than corrosion. The same as in results.json.
 
     Raises:
         CorrosegError: a training failed; what went wrong was printed.
@@ -53,6 +57,10 @@ def cross_validate(data: Path, out: Path, parts: Sequence[int | str], train_opti
                         for part in parts], ignore_index=True)
     results = {**settings, "parts": list(parts), "all": _scores(counts),
                "sources": {name: _scores(rows) for name, rows in counts.groupby("source") if name}}
+    by_class = [json.loads(path.read_text()) for part in parts if (path := out / name_of(part) / CLASSES).is_file()]
+    if by_class:
+        confusion = np.sum([scores["confusion"] for scores in by_class], axis=0)
+        results["classes"] = class_scores(confusion, list(by_class[0]["class_iou"]))
     results = without_nan(results)
     text = json.dumps(results, indent=1) + "\n"
     write_whole(out / "results.json", lambda file: file.write(text.encode()))
@@ -83,7 +91,11 @@ def held_out_counts(data: Path, out: Path, part: int | str, train_options: Seque
         manifest = read_data(data)
         manifest = hold_out_fold(manifest, part) if isinstance(part, int) else hold_out_source(manifest, part)
         test = manifest[(manifest["split"] == "test") & (source is None or manifest.get("source") == source)]
-        text = photo_counts(load_segmenter(out / "model.npz"), test, progress=True).to_csv(index=False)
+        segmenter = load_segmenter(out / "model.npz")
+        if len(segmenter.classes) > 2:
+            classes = json.dumps(without_nan(evaluate_classes(segmenter, test, progress=True)), indent=1)
+            write_whole(out / CLASSES, lambda file: file.write(classes.encode()))
+        text = photo_counts(segmenter, test, progress=True).to_csv(index=False)
         write_whole(table, lambda file: file.write(text.encode()))
     return pd.read_csv(table, dtype={"photo": str, "group": str, "source": str}, keep_default_na=False)
 

@@ -1,6 +1,6 @@
 """Scores of a model on photos it has not seen, by the same steps that `segment` takes."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -84,25 +84,34 @@ def evaluate(segmenter: Segmenter, manifest: pd.DataFrame, progress: bool = Fals
 
 
 def evaluate_classes(segmenter: Segmenter, manifest: pd.DataFrame, progress: bool = False) -> dict:
-    """Scores class by class, of a model that tells kinds of damage apart.
-
-    Returns:
-        `confusion`, pixels with rows the true class; `class_iou` and `class_recall` by class name; `mean_iou` and
-        `mean_recall` over all classes, background included, as published figures count. An absent class is NaN and
-        left out of the means.
+    """Scores class by class, of a model that tells kinds of damage apart: see `class_scores`.
 
     Raises:
         ValueError: a mask holds a class that the model does not know.
     """
-    counts = 0
+    counts = np.zeros((len(segmenter.classes), len(segmenter.classes)), np.int64)
     for row in tqdm(manifest.to_dict("records"), "evaluating classes", disable=not progress):
         photo, probability = segmenter.read(row["photo"])
         truth = load_mask(row["photo"], row["findings"], photo_size(row["photo"]))
         answer = segmenter.classify(photo, probability >= segmenter.threshold)
-        counts = counts + confusion(truth, answer, len(segmenter.classes))
+        counts += confusion(truth, answer, len(segmenter.classes))
+    return class_scores(counts, segmenter.classes)
+
+
+def class_scores(counts: np.ndarray, names: Sequence[str]) -> dict:
+    """Scores class by class.
+
+    Args:
+        counts: int (C, C), pixels with rows the true class.
+        names: of the C classes.
+
+    Returns:
+        `confusion`, the counts; `class_iou` and `class_recall` by class name; `mean_iou` and `mean_recall` over all
+        classes, background included, as published figures count. An absent class is NaN and left out of the means.
+    """
     ious, recalls = metrics.iou(counts), metrics.recall(counts)
-    return {"confusion": counts.tolist(), "class_iou": dict(zip(segmenter.classes, ious.tolist(), strict=True)),
-            "class_recall": dict(zip(segmenter.classes, recalls.tolist(), strict=True)),
+    return {"confusion": counts.tolist(), "class_iou": dict(zip(names, ious.tolist(), strict=True)),
+            "class_recall": dict(zip(names, recalls.tolist(), strict=True)),
             "mean_iou": float(np.nanmean(ious)), "mean_recall": float(np.nanmean(recalls))}
 
 

@@ -27,6 +27,7 @@ class Setup:
 
     Attributes:
         network: "edge_unet" or "unet_2020".
+        alpha: width of edge_unet's encoder.
         classes: a name in CLASSES.
         encoder_weights: see `weights.load_encoder`.
         weights: model file to start the whole network from, instead of the encoder alone.
@@ -36,6 +37,7 @@ class Setup:
     """
 
     network: str = "edge_unet"
+    alpha: float = 1.0
     classes: str = "corrosion"
     encoder_weights: str | None = "corroseg"
     weights: str | None = None
@@ -72,10 +74,11 @@ def train_model(manifest: pd.DataFrame, out: Path | str, recipe: Recipe, setup: 
     if setup.network == "unet_2020":
         model = models.unet_2020(setup.photo_size, len(names), encoder_weights)
     else:
-        model = models.edge_unet(classes=len(names), encoder_weights=encoder_weights)
+        model = models.edge_unet(None, len(names), setup.alpha, encoder_weights)
     if setup.weights:
         start_from(model, setup.weights)
-    models.set_encoder_trainable(model, not setup.freeze_encoder)
+    if setup.weights or encoder_weights or setup.freeze_encoder:  # else batch norms must find their own statistics
+        models.set_encoder_trainable(model, not setup.freeze_encoder)
     pairs = {split: load_arrays(part, setup.photo_size, setup.classes == "corrosion") for split, part in parts.items()}
     highest = max(int(masks.max(initial=0)) for _, masks in pairs.values())
     if highest >= len(names):
@@ -83,7 +86,7 @@ def train_model(manifest: pd.DataFrame, out: Path | str, recipe: Recipe, setup: 
                         f"Train {' or '.join(CLASSES)}, or use one source of the data.")
     same_as_stored(out / "setup.json", asdict(setup))
     train(model, pairs["train"], pairs["validation"], out, recipe, [EpochLine(recipe.epochs)], photo_weights)
-    about = {"network": setup.network, "alpha": 1.0, "classes": list(names), "size": setup.photo_size,
+    about = {"network": setup.network, "alpha": setup.alpha, "classes": list(names), "size": setup.photo_size,
              "threshold": 0.5, "version": __version__}
     threshold, iou = best_threshold(keras_segmenter(model, about), parts["validation"])
     about |= {"threshold": threshold, "validation_iou": iou}

@@ -9,8 +9,9 @@ import pytest
 from corroseg_utils import DATA, cli, cross_validate, study
 from corroseg_utils.cross_validate import held_out_counts, main
 from corroseg_utils.dataset import load_pair, read_data
-from corroseg_utils.evaluation import COUNTS
+from corroseg_utils.evaluation import COUNTS, class_scores
 from corroseg_utils.photos import resize_mask, resize_photo, write_jpeg, write_png
+from corroseg_utils.segmenter import Segmenter
 
 TINY = ["--encoder-weights", "none", "--photo-size", "32", "--size", "32", "--epochs", "1", "--steps", "1",
         "--batch-size", "2", "--freeze-encoder"]
@@ -26,7 +27,9 @@ def data(tmp_path_factory):
         photo, mask = load_pair(row)
         write_jpeg(folder / f"{number}.jpg", resize_photo(photo, (64, 48)))
         write_png(folder / f"{number}.png", resize_mask((mask > 0).astype(np.uint8), (64, 48)))
-        rows.append({"image": f"{number}.jpg", "mask": f"{number}.png", "group": f"job{number}",
+        # By the hash of their names, a/job4 (fold 1) and b/job10 (fold 0) are for validation when not held out.
+        job = 10 if number == 1 else number
+        rows.append({"image": f"{number}.jpg", "mask": f"{number}.png", "group": f"job{job}",
                      "source": "ab"[number % 2], "fold": number // (JOBS // 2)})
     pd.DataFrame(rows).to_csv(folder / "manifest.csv", index=False)
     return folder / "manifest.csv"
@@ -51,7 +54,6 @@ def quick(monkeypatch, model_file):
 @pytest.mark.slow
 def test_every_photo_is_scored_once_by_a_model_that_never_saw_it(data, tmp_path, capsys):
     command = [str(data), "--out", str(tmp_path / "out"), *TINY]
-    # One fold's other groups must fill train and validation, which a hash of their names decides.
     assert main(command) == 0
     assert "IoU" in capsys.readouterr().out
     results = json.loads((tmp_path / "out" / "results.json").read_text())
@@ -95,6 +97,20 @@ def test_a_source_alone(data, tmp_path, quick):
     assert main([str(data), "--out", str(tmp_path), "--source", "b"]) == 0
     assert all(asked[6:8] == ["--source", "b"] for asked in quick)
     assert set(json.loads((tmp_path / "results.json").read_text())["sources"]) == {"b"}
+
+
+def test_class_scores_are_pooled_over_the_parts(data, tmp_path, quick, monkeypatch):
+    counts = iter([np.diag([5, 1, 0]), np.diag([5, 1, 0]) + [[0, 0, 0], [2, 0, 0], [0, 0, 0]]])
+    monkeypatch.setattr(cross_validate, "load_segmenter", lambda path: Segmenter(
+        lambda photos: np.zeros((*photos.shape[:3], 3), np.float32),
+        {"size": 32, "classes": ["background", "fair", "poor"], "threshold": 0.5}))
+    monkeypatch.setattr(cross_validate, "evaluate_classes", lambda segmenter, test, progress: class_scores(
+        next(counts), segmenter.classes))
+    assert main([str(data), "--out", str(tmp_path)]) == 0
+    classes = json.loads((tmp_path / "results.json").read_text())["classes"]
+    assert classes["confusion"] == [[10, 0, 0], [2, 2, 0], [0, 0, 0]]
+    assert classes["class_iou"] == {"background": pytest.approx(10 / 12), "fair": 0.5, "poor": None}
+    assert classes["mean_recall"] == 0.75
 
 
 def test_a_failed_training_stops_it(data, tmp_path, monkeypatch, capsys):
