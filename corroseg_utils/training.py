@@ -169,7 +169,7 @@ class Checkpoint(keras.callbacks.Callback):
     def _save_best(self) -> None:
         """Store what validation saw: with an average of the weights, the average."""
         variables = self.model.trainable_variables
-        current = [np.array(variable) for variable in variables]
+        current = [np.copy(keras.ops.convert_to_numpy(variable)) for variable in variables]
         self.model.optimizer.finalize_variable_values(variables)  # puts in the average, if there is one
         _save_whole(self.model, self.out / "best.weights.h5")
         for variable, value in zip(variables, current, strict=True):

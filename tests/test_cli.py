@@ -203,6 +203,7 @@ def test_the_command_itself_with_a_model_file(shared_data_2020, model_file, tmp_
     assert mask.shape == (64, 96) and set(np.unique(mask)) <= {0, 255}
 
 
+@pytest.mark.slow
 def test_a_model_for_damage_classes_is_scored_class_by_class(shared_data_2020, trained, tmp_path, capsys):
     out = tmp_path / "classes"
     options = ["--classes", "damage", "--weights", str(trained / "model.npz"), "--loss", "lovasz", "--ema", "0.9",
