@@ -13,7 +13,7 @@ from PIL import Image
 
 from corroseg_utils import DATA
 from corroseg_utils.errors import ModelError
-from corroseg_utils.photos import photo_size, read_photo, resize_photo
+from corroseg_utils.photos import photo_size, read_photo, resize_mask, resize_photo
 
 SHIPPED = DATA / "weights" / "corroseg.npz"
 SHIPPED_LITERT = DATA / "weights" / "corroseg_weights.tflite"  # used where TensorFlow is not installed
@@ -85,6 +85,19 @@ class Segmenter:
     def mask(self, photo: np.ndarray) -> np.ndarray:
         """Where the photo uint8 (H, W, 3) shows corrosion: bool (H, W)."""
         return self.probability(photo) >= self.threshold
+
+    def classify(self, photo: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """The most probable kind of damage of each marked pixel.
+
+        Args:
+            photo: uint8 (H, W, 3).
+            mask: where corrosion is marked, bool (h, w), the size of the answer.
+
+        Returns:
+            uint8 (h, w), positions in `classes`; 0 where nothing is marked.
+        """
+        best = self.class_probabilities(photo)[..., 1:].argmax(-1).astype(np.uint8) + 1
+        return resize_mask(best, mask.shape[::-1]) * mask
 
 
 def load_segmenter(path: Path | str | None = None) -> Segmenter:
