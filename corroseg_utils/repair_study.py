@@ -3,10 +3,10 @@
 `python -m corroseg_utils.repair_study` trains every row that its results file does not hold yet, and prints the table.
 Killed, it goes on with the row and seed that was cut off.
 
-All rows are trained alike: the same photos (those with a finding, of the training jobs) at 128 x 128, `STEPS` batches of
-`BATCH`, Adam at 1e-3 in the first half and 3e-4 in the second, decoder batch norms as in `training.prepare_batch_norm`,
-and the geometry of 2020. That is shorter than in 2020, and one decode in memory replaces reading files: neither is
-among the repairs.
+All rows are trained alike: on the same photos (those with a finding, of the training jobs) at 128 x 128, with `STEPS`
+batches of `BATCH`, by Adam at 1e-3 in the first half and 3e-4 in the second, with the geometry of 2020, and decoder
+batch norms as in `training.prepare_batch_norm`. That is shorter than in 2020, and photos are decoded once into memory:
+neither is among the repairs.
 
 Scored are IoU and F1 of corrosion against background, pooled over every second photo of each validation and test
 job, clean ones included; nothing is chosen on them. The photos in between are left out, except in the row `leak`, which
@@ -28,12 +28,12 @@ import pandas as pd
 
 from corroseg_utils import DATA
 from corroseg_utils.augment import GEOMETRY_2020, random_affine
-from corroseg_utils.dataset import load_arrays, read_data
+from corroseg_utils.dataset import load_mask, load_pair, read_data
 from corroseg_utils.errors import CorrosegError
 from corroseg_utils.losses import CrossEntropyDice
 from corroseg_utils.metrics import confusion, corrosion_iou, corrosion_scores
 from corroseg_utils.models import edge_unet, set_encoder_trainable, unet_2020
-from corroseg_utils.photos import write_whole
+from corroseg_utils.photos import resize_mask, resize_photo, write_whole
 from corroseg_utils.pipeline import shuffled_index
 from corroseg_utils.training import prepare_batch_norm
 
@@ -49,7 +49,7 @@ REPAIRS = {
     "edge": "edge_unet in place of unet_2020",
 }
 ROWS = {"2020": "2020, as it was", **REPAIRS, "leak": "the same, test jobs in the training set"}
-SIZE, BATCH, STEPS, SEEDS = 128, 16, 100, (0, 1, 2)
+SIZE, BATCH, STEPS, SEEDS = 128, 16, 64, (0, 1, 2)
 RESULTS = DATA / "repair_study.json"
 
 
@@ -71,8 +71,19 @@ def repairs_of(row: str) -> frozenset[str]:
     return frozenset(names if row == "leak" else names[:list(ROWS).index(row)])
 
 
-def load_pools(manifest: pd.DataFrame, size: int = SIZE) -> dict[str, Pool]:
-    """Decode a manifest into the pools of the study.
+def load_pool(manifest: pd.DataFrame, size: int = SIZE) -> Pool:
+    """Decode every photo of a manifest once, squeezed to a square."""
+    pool = Pool(np.empty((len(manifest), size, size, 3), np.uint8), *np.zeros((2, len(manifest), size, size), np.uint8))
+    for i, row in enumerate(manifest.to_dict("records")):
+        photo, full = load_pair(row)
+        first = load_mask(row["photo"], row["findings"][:1], photo.shape[1::-1])
+        pool.photos[i] = resize_photo(photo, (size, size))
+        pool.first[i], pool.full[i] = (resize_mask(mask, (size, size)) > 0 for mask in (first, full))
+    return pool
+
+
+def split_pool(pool: Pool, manifest: pd.DataFrame) -> dict[str, Pool]:
+    """The parts of a pool that `load_pool` made of this manifest.
 
     Returns:
         "train", photos with a finding of the training jobs; of every other job "scored", its first, third, ... photo,
@@ -81,7 +92,7 @@ def load_pools(manifest: pd.DataFrame, size: int = SIZE) -> dict[str, Pool]:
     training, found = manifest["split"] == "train", manifest["findings"].map(len) > 0
     even = manifest.groupby("group").cumcount() % 2 == 0
     parts = {"train": training & found, "scored": ~training & even, "neighbours": ~training & ~even & found}
-    return {name: _load_pool(manifest[rows], size) for name, rows in parts.items()}
+    return {name: Pool(*(part[rows] for part in pool)) for name, rows in parts.items()}
 
 
 def leaky_pool(pools: dict[str, Pool], seed: int) -> Pool:
@@ -92,8 +103,8 @@ def leaky_pool(pools: dict[str, Pool], seed: int) -> Pool:
                   for own, other in zip(pools["train"], pools["neighbours"], strict=True)))
 
 
-def batches(pool: Pool, repairs: frozenset[str], seed: int, start: int = 0,
-            batch_size: int = BATCH) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def batches(pool: Pool, repairs: frozenset[str], seed: int,
+            start: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Endless training batches of a pipeline with these repairs, from place `start` of its stream on.
 
     Yields:
@@ -101,9 +112,9 @@ def batches(pool: Pool, repairs: frozenset[str], seed: int, start: int = 0,
         without "classes" the grey mask three times, float32 (B, S, S, 3) in [0, 1].
     """
     while True:
-        pairs = [_pair(pool, repairs, seed, position) for position in range(start, start + batch_size)]
+        pairs = [_pair(pool, repairs, seed, position) for position in range(start, start + BATCH)]
         yield tuple(np.stack(part) for part in zip(*pairs, strict=True))
-        start += batch_size
+        start += BATCH
 
 
 def build(repairs: frozenset[str], encoder: str = "imagenet", size: int = SIZE) -> keras.Model:
@@ -120,8 +131,7 @@ def build(repairs: frozenset[str], encoder: str = "imagenet", size: int = SIZE) 
     return keras.Model(model.input, softmax(model.output), name=model.name)
 
 
-def train(model: keras.Model, pool: Pool, repairs: frozenset[str], seed: int, steps: int = STEPS,
-          batch_size: int = BATCH) -> None:
+def train(model: keras.Model, pool: Pool, repairs: frozenset[str], seed: int, steps: int = STEPS) -> None:
     """Train a network from `build` in two halves of `steps` together."""
     loss = CrossEntropyDice(float("dice" in repairs)) if "classes" in repairs else "categorical_crossentropy"
     half = steps // 2
@@ -130,8 +140,7 @@ def train(model: keras.Model, pool: Pool, repairs: frozenset[str], seed: int, st
         if start == 0 or "tuned" in repairs:  # compiling again means tracing again, which costs as much as ten steps
             model.compile(keras.optimizers.Adam(rate), loss, jit_compile=False)
         model.optimizer.learning_rate = rate
-        model.fit(batches(pool, repairs, seed, start * batch_size, batch_size), steps_per_epoch=stop - start,
-                  shuffle=False, verbose=0)
+        model.fit(batches(pool, repairs, seed, start * BATCH), steps_per_epoch=stop - start, shuffle=False, verbose=0)
 
 
 def answers(model: keras.Model, photos: np.ndarray, repairs: frozenset[str]) -> np.ndarray:
@@ -162,7 +171,7 @@ def run_row(pools: dict[str, Pool], row: str, seed: int, steps: int = STEPS, enc
     keras.utils.set_random_seed(seed)
     pool = leaky_pool(pools, seed) if row == "leak" else pools["train"]
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # other encoder weights than those asked for would make it another study
+        warnings.filterwarnings("error", "ImageNet weights")  # with other encoder weights it would be another study
         model = build(repairs, encoder, pool.photos.shape[1])
     train(model, pool, repairs, seed, steps)
     scored = pools["scored"]
@@ -187,7 +196,7 @@ def study(data: Path | str, out: Path | str, rows: tuple[str, ...] = tuple(ROWS)
         raise StudyError(f"{out} holds a study of {stored['setting']}, not of {setting}. Give another file.")
     done = {(run["row"], run["seed"]) for run in stored["runs"]}
     open_runs = [(row, seed) for seed in seeds for row in rows if (row, seed) not in done]
-    pools = load_pools(manifest) if open_runs else {}
+    pools = split_pool(load_pool(manifest), manifest) if open_runs else {}
     for number, (row, seed) in enumerate(open_runs, 1):
         stored["runs"].append(run := run_row(pools, row, seed, steps, encoder))
         lines = json.dumps(stored, indent=1).encode() + b"\n"
@@ -203,11 +212,6 @@ def summary(path: Path | str = RESULTS) -> pd.DataFrame:
     table = runs.agg(iou=("iou", "mean"), low=("iou", "min"), high=("iou", "max"), f1=("f1", "mean"),
                      f1_low=("f1", "min"), f1_high=("f1", "max"), seeds=("seed", "count"))
     return table.reindex([row for row in ROWS if row in table.index])
-
-
-def _load_pool(rows: pd.DataFrame, size: int) -> Pool:
-    photos, full = load_arrays(rows, size)
-    return Pool(photos, load_arrays(rows.assign(findings=rows["findings"].map(lambda all_: all_[:1])), size)[1], full)
 
 
 def _pair(pool: Pool, repairs: frozenset[str], seed: int, position: int) -> tuple[np.ndarray, np.ndarray]:
