@@ -117,6 +117,15 @@ def batches(pool: Pool, repairs: frozenset[str], seed: int,
         start += BATCH
 
 
+def cross_entropy_2020(target, probabilities):
+    """Categorical cross-entropy of targets (..., C), as Keras computed it in October 2020.
+
+    Today it takes the logits before a softmax and calls a TensorFlow function whose gradient is right only for targets
+    that add up to 1. Until TensorFlow 2.3 it worked on the probabilities of pictures, as here.
+    """
+    return -keras.ops.sum(target * keras.ops.log(keras.ops.clip(probabilities, 1e-7, 1)), axis=-1)
+
+
 def build(repairs: frozenset[str], encoder: str = "imagenet", size: int = SIZE) -> keras.Model:
     """The untrained network of a pipeline with these repairs; without "classes" it ends in a softmax."""
     classes = 2 if "classes" in repairs else 3
@@ -133,7 +142,7 @@ def build(repairs: frozenset[str], encoder: str = "imagenet", size: int = SIZE) 
 
 def train(model: keras.Model, pool: Pool, repairs: frozenset[str], seed: int, steps: int = STEPS) -> None:
     """Train a network from `build` in two halves of `steps` together."""
-    loss = CrossEntropyDice(float("dice" in repairs)) if "classes" in repairs else "categorical_crossentropy"
+    loss = CrossEntropyDice(float("dice" in repairs)) if "classes" in repairs else cross_entropy_2020
     half = steps // 2
     for start, stop, rate in ((0, half, 1e-3), (half, steps, 3e-4)):
         set_encoder_trainable(model, "tuned" in repairs and start > 0)
