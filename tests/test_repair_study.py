@@ -2,13 +2,25 @@
 
 import json
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from corroseg_utils import checks, repair_study
 from corroseg_utils.dataset import read_data
 from corroseg_utils.reference import reference
-from corroseg_utils.repair_study import Pool, batches, build, leaky_pool, repairs_of, split_pool, study, summary
+from corroseg_utils.repair_study import (
+    Pool,
+    batches,
+    build,
+    cross_entropy_2020,
+    leaky_pool,
+    repairs_of,
+    split_pool,
+    study,
+    summary,
+)
 
 ROWS = list(repair_study.ROWS)
 
@@ -90,6 +102,19 @@ def test_networks_take_the_range_of_their_row():
     assert [model.name for model in seen.values()] == ["unet_2020", "unet_2020", "edge_unet"]
     answer = np.asarray(seen["2020"](np.zeros((1, 32, 32, 3), np.float32)))
     assert answer.sum(-1) == pytest.approx(1)  # a softmax; the others give logits
+
+
+def test_loss_of_2020_keeps_its_own_gradient():
+    """Of -sum(t log softmax(z)) it is p sum(t) - t: nothing for a black pixel, and zero at the uniform answer."""
+    logits = tf.Variable([[1.0, 0.0, -1.0], [1.0, 0.0, -1.0], [0.0, 0.0, 0.0]])
+    target = np.array([[1, 1, 1], [0, 0, 0], [1, 1, 1]], np.float32)
+    with tf.GradientTape() as tape:
+        probabilities = keras.activations.softmax(logits)
+        loss = cross_entropy_2020(target, probabilities)
+    assert loss.numpy()[1:] == pytest.approx([0, 3 * np.log(3)])
+    expected = 3 * probabilities.numpy() - 1
+    expected[1] = 0
+    assert tape.gradient(loss, logits).numpy() == pytest.approx(expected, abs=1e-6)
 
 
 def test_kindest_channel_is_read():
