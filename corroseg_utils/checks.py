@@ -211,7 +211,7 @@ def group_leak(train_groups: Iterable, test_groups: Iterable) -> Verdict:
 def near_duplicates(train: Data, test: Data) -> Verdict:
     """Is a test photo almost a training photo? The most similar pair, see `corroseg_utils.similarity`.
 
-    Fails above the similarity that unrelated photos of the training set hardly reach, at least 0.7. No proof if passed.
+    Fails above the similarity that unrelated photos of the training set hardly reach, at least 0.9. No proof if passed.
     Photos as `data` or as a list of (H, W, 3) arrays of any size. `measured` is the highest similarity, 1 for a copy.
     """
     train, test = edge_vectors(_photos(train)), edge_vectors(_photos(test))
