@@ -94,6 +94,8 @@ def _add_train(commands) -> None:
     parser.add_argument("data", metavar="DATA", type=Path, help=DATA_HELP)
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for the results")
     parser.add_argument("--network", choices=("edge_unet", "unet_2020"), default="edge_unet", help="see lesson 03")
+    parser.add_argument("--alpha", type=float, choices=(0.35, 0.5, 0.75, 1.0, 1.3, 1.4), default=1.0,
+                        help="width of edge_unet's encoder")
     parser.add_argument("--encoder-weights", default="corroseg", metavar="W",
                         help="start of the encoder: corroseg, imagenet, none, or a model file")
     parser.add_argument("--photo-size", type=_side, default=512, metavar="PX",
@@ -125,7 +127,7 @@ def _train(options: argparse.Namespace) -> int:
         manifest = hold_out_fold(manifest, options.fold)
     weights = None if options.encoder_weights == "none" else options.encoder_weights
     about = train_model(manifest, options.out, recipe, network=options.network, encoder_weights=weights,
-                        photo_size=options.photo_size, freeze_encoder=options.freeze_encoder)
+                        photo_size=options.photo_size, freeze_encoder=options.freeze_encoder, alpha=options.alpha)
     print(f"Best validation IoU {about['validation_iou']:.3f} at threshold {about['threshold']:.3f}. "
           f"The model is {options.out / 'model.npz'}")
     return 0

@@ -16,7 +16,7 @@ from corroseg_utils.weights import save_model
 
 def train_model(manifest: pd.DataFrame, out: Path | str, recipe: Recipe, network: str = "edge_unet",
                 encoder_weights: str | None = "corroseg", photo_size: int = 512,
-                freeze_encoder: bool = False) -> dict:
+                freeze_encoder: bool = False, alpha: float = 1.0) -> dict:
     """Train on a manifest's train split, choose epoch and threshold on its validation split, write `out/model.npz`.
 
     Args:
@@ -27,6 +27,7 @@ def train_model(manifest: pd.DataFrame, out: Path | str, recipe: Recipe, network
         encoder_weights: see `weights.load_encoder`.
         photo_size: photos are squeezed to this square in pixels, and the model is used at it.
         freeze_encoder: train the decoder alone.
+        alpha: width of edge_unet's encoder.
 
     Returns:
         The description stored in the model file.
@@ -43,11 +44,12 @@ def train_model(manifest: pd.DataFrame, out: Path | str, recipe: Recipe, network
     if network == "unet_2020":
         model = models.unet_2020(photo_size, encoder_weights=encoder_weights)
     else:
-        model = models.edge_unet(encoder_weights=encoder_weights)
-    models.set_encoder_trainable(model, not freeze_encoder)
+        model = models.edge_unet(alpha=alpha, encoder_weights=encoder_weights)
+    if encoder_weights is not None:  # batch norms without statistics to keep must find their own
+        models.set_encoder_trainable(model, not freeze_encoder)
     pairs = {split: load_arrays(part, photo_size) for split, part in parts.items()}
     train(model, pairs["train"], pairs["validation"], out, recipe, [EpochLine(recipe.epochs)])
-    about = {"network": network, "alpha": 1.0, "classes": ["background", "corrosion"], "size": photo_size,
+    about = {"network": network, "alpha": alpha, "classes": ["background", "corrosion"], "size": photo_size,
              "threshold": 0.5, "version": __version__}
     threshold, iou = best_threshold(keras_segmenter(model, about), parts["validation"])
     about |= {"threshold": threshold, "validation_iou": iou}
