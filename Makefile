@@ -14,8 +14,9 @@ help:  ## show this list
 run: $(READY)  ## run all lessons into build/ and render them to HTML (LESSON=04: only that one)
 	@$(BIN)/python notebooks/lessons.py run $(LESSON)
 
-test: $(READY)  ## everything that CI checks: ruff, unit tests, and each lesson against its stored outputs
+test: $(READY)  ## everything that CI checks: ruff, the data set, unit tests, and each lesson against its stored outputs
 	$(BIN)/ruff check .
+	$(BIN)/python data/render/check.py data
 	$(BIN)/python -m pytest -m "slow or not slow"
 	$(BIN)/python -m pytest --nbval notebooks
 
