@@ -6,7 +6,7 @@ LESSON ?=
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run test lab notebooks slug clean
+.PHONY: help run test browser lab notebooks slug clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -20,6 +20,12 @@ test: $(READY)  ## everything that CI checks: ruff, the data set, unit tests, an
 	$(BIN)/python -m pytest -m "slow or not slow"
 	$(BIN)/python -m pytest --nbval notebooks
 
+# Pinned, as a new browser or rule must not fail a commit that changed nothing. Raise them by hand.
+browser: $(READY)  ## Playwright, Chromium and axe, without which the tests of the report's page are skipped
+	$(BIN)/python -m pip install playwright==1.65.2
+	$(BIN)/playwright install chromium
+	npm install --no-save --no-package-lock --silent axe-core@4.14.1
+
 lab: $(READY)  ## open the lessons in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=notebooks
 
@@ -30,7 +36,7 @@ slug: $(READY)  ## write the repository's slug (pyproject.toml) into every badge
 	@$(BIN)/python notebooks/lessons.py slug
 
 clean:  ## remove the environment and everything that was built
-	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache
+	rm -rf .venv build node_modules *.egg-info .pytest_cache .ruff_cache
 
 # The environment is made anew whenever its inputs change, so that it never keeps a package no longer asked for.
 $(READY): requirements.txt pyproject.toml

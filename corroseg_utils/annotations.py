@@ -125,18 +125,28 @@ def write_labelme(folder: Path | str, photo: Path | str, name: str, mask: np.nda
     return path
 
 
-def encode_rle(pixels: np.ndarray, size: tuple[int, int], x: int = 0, y: int = 0) -> dict:
+def encode_rle(pixels: np.ndarray, size: tuple[int, int], x: int = 0, y: int = 0,
+               shape: tuple[int, int] | None = None) -> dict:
     """COCO's uncompressed run lengths of a mask: column by column, starting with background.
 
     pixels: bool (h, w), the part of the mask whose left upper pixel is (x, y); all outside is background.
-    size: (height, width) of the whole mask. Returns {"size": [height, width], "counts": [...]}.
+    size: (height, width) of the whole mask as it is encoded. shape: those at which `pixels`, x and y are given,
+    where they differ; each pixel of `size` then takes the nearest one. Returns {"size": [...], "counts": [...]}.
     """
     height, width = size
+    small_height, small_width = shape or size
     columns = np.zeros((pixels.shape[1], pixels.shape[0] + 2), np.int8)
     columns[:, 1:-1] = pixels.T
     edges = np.flatnonzero(np.diff(columns.ravel()))  # a run starts and ends at an edge, and never leaves its column
     column, row = np.divmod(edges, columns.shape[1])
-    positions = (column + x) * height + row + y
+    # Row r of the small mask begins at full row ceil(r * height / small_height), and its columns likewise.
+    row = -(-(row + y) * height // small_height)
+    left, right = (-(-(x + end) * width // small_width) for end in (0, pixels.shape[1]))
+    source = np.arange(left, right) * small_width // width - x
+    first = np.searchsorted(column, source)
+    counts = np.searchsorted(column, source, "right") - first  # edges of each full column, copied from its small one
+    taken = np.arange(counts.sum()) + np.repeat(first - (counts.cumsum() - counts), counts)
+    positions = np.repeat(np.arange(left, right), counts) * height + row[taken]
     return {"size": [height, width], "counts": np.diff(positions, prepend=0, append=height * width).tolist()}
 
 

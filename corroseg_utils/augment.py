@@ -24,6 +24,7 @@ class Augmentation:
         rotate: largest rotation in degrees, either way.
         crop: smallest and largest side of the random crop, as a share of the photo's side.
         quality: probability of each camera fault (exposure, colour cast, low light, blur, noise, JPEG damage).
+        paste: probability that the damage of another pair is pasted in (done by `pipeline`, which has the pairs).
     """
 
     flip: bool = True
@@ -32,6 +33,7 @@ class Augmentation:
     rotate: float = 0.0
     crop: tuple[float, float] = (1.0, 1.0)
     quality: float = 0.0
+    paste: float = 0.0
 
 
 GEOMETRY_2020 = Augmentation()
@@ -60,6 +62,22 @@ def augment_pair(photo: np.ndarray, mask: np.ndarray, size: int, augmentation: A
     mask = cv2.warpAffine(mask, matrix, (size, size), flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP,
                           borderMode=cv2.BORDER_REFLECT_101)
     return degrade(photo, augmentation.quality, rng), mask
+
+
+def paste_damage(photo: np.ndarray, mask: np.ndarray, donor_photo: np.ndarray,
+                 donor_mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Lay the damage of one pair over another of the same size (copy-paste: Ghiasi et al. 2021, arXiv 2012.07177).
+
+    Args:
+        photo, donor_photo: uint8 (H, W, 3).
+        mask, donor_mask: class indices uint8 (H, W).
+
+    Returns:
+        A new pair. The pasted border is blended over a few pixels, lest the cut itself be what is learned.
+    """
+    damaged = donor_mask > 0
+    opacity = cv2.GaussianBlur(damaged.astype(np.float32), (0, 0), 1.5)[..., None]
+    return _clip(photo + opacity * (donor_photo.astype(np.float32) - photo)), np.where(damaged, donor_mask, mask)
 
 
 def random_affine(shape: tuple[int, int], size: int, augmentation: Augmentation,

@@ -105,29 +105,48 @@ def _add_train(commands) -> None:
     parser.add_argument("--steps", type=_count, default=24, metavar="N", help="batches an epoch")
     parser.add_argument("--batch-size", type=_count, default=16, metavar="N", help="photos a batch")
     parser.add_argument("--learning-rate", type=float, default=1e-3, metavar="R", help="at the start; falls to 0")
+    parser.add_argument("--weights", metavar="PATH", help="start the whole network from this model file")
+    parser.add_argument("--classes", choices=("corrosion", "damage", "condition"), default="corrosion",
+                        help="what to tell apart: corrosion from background, the damage classes cor, rus, pit and lom, "
+                             "or the conditions fair, poor and severe (mask values 1, 2 and 3)")
+    parser.add_argument("--loss", choices=("dice", "lovasz"), default="dice", help="beside cross-entropy")
+    parser.add_argument("--ema", type=_probability, metavar="M",
+                        help="use a moving average of the weights with this momentum, such as 0.998")
+    parser.add_argument("--crop", type=_scale, nargs=2, default=(0.5, 1.0), metavar=("LOW", "HIGH"),
+                        help="smallest and largest side of the training crops, as a share of the photo's")
+    parser.add_argument("--paste", type=_probability, default=0.0, metavar="P",
+                        help="probability that damage of another photo is pasted in")
+    parser.add_argument("--source-weights", nargs="+", type=_weight, default=[], metavar="SOURCE=W",
+                        help="how often to draw the photos of a source; 1 for those not named")
+    parser.add_argument("--extra", type=Path, metavar="DATA",
+                        help="train also on the training photos of this data set, as the source extra")
     parser.add_argument("--freeze-encoder", action="store_true", help="train the decoder alone: faster, less exact")
     parser.add_argument("--patience", type=_count, metavar="N", help="stop after N epochs without a better IoU")
-    parser.add_argument("--fold", type=int, metavar="K", help="hold out this fold of a manifest CSV as test set")
-    parser.add_argument("--source", metavar="S", help="use only this source of a manifest CSV")
+    _add_parts(parser, "hold out")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of weights, shuffling and augmentation")
     parser.add_argument("--skip-bad", action="store_true", help="leave out photos with problems, and list them")
     parser.set_defaults(run=_train)
 
 
 def _train(options: argparse.Namespace) -> int:
+    from dataclasses import replace
+
+    from corroseg_utils.augment import INSPECTION
     from corroseg_utils.training import Recipe
-    from corroseg_utils.training_run import train_model
+    from corroseg_utils.training_run import Setup, train_model, with_extra
 
     recipe = Recipe(size=options.size, epochs=options.epochs, steps=options.steps, batch_size=options.batch_size,
-                    learning_rate=options.learning_rate, patience=options.patience, seed=options.seed)
+                    learning_rate=options.learning_rate, loss=options.loss, ema=options.ema,
+                    augmentation=replace(INSPECTION, crop=tuple(options.crop), paste=options.paste),
+                    patience=options.patience, seed=options.seed)
+    setup = Setup(network=options.network, alpha=options.alpha, classes=options.classes, weights=options.weights,
+                  encoder_weights=None if options.encoder_weights == "none" else options.encoder_weights,
+                  photo_size=options.photo_size, freeze_encoder=options.freeze_encoder,
+                  source_weights=dict(options.source_weights))
     manifest = _manifest(options)
-    if options.fold is not None:
-        from corroseg_utils.dataset import hold_out_fold
-
-        manifest = hold_out_fold(manifest, options.fold)
-    weights = None if options.encoder_weights == "none" else options.encoder_weights
-    about = train_model(manifest, options.out, recipe, network=options.network, encoder_weights=weights,
-                        photo_size=options.photo_size, freeze_encoder=options.freeze_encoder, alpha=options.alpha)
+    if options.extra is not None:
+        manifest = with_extra(manifest, _checked(options.extra, options.skip_bad))
+    about = train_model(manifest, options.out, recipe, setup)
     print(f"Best validation IoU {about['validation_iou']:.3f} at threshold {about['threshold']:.3f}. "
           f"The model is {options.out / 'model.npz'}")
     return 0
@@ -142,52 +161,88 @@ def _add_evaluate(commands) -> None:
     parser.add_argument("--model", type=Path, metavar="PATH", help="a model file; the shipped model by default")
     parser.add_argument("--split", choices=("train", "validation", "test", "all"), default="test",
                         help="which photos (default: test)")
-    parser.add_argument("--fold", type=int, metavar="K", help="score this fold of a manifest CSV")
-    parser.add_argument("--source", metavar="S", help="use only this source of a manifest CSV")
+    _add_parts(parser, "score")
     parser.add_argument("--skip-bad", action="store_true", help="leave out photos with problems, and list them")
     parser.add_argument("--json", action="store_true", help="print the scores as JSON")
     parser.set_defaults(run=_evaluate)
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from corroseg_utils.dataset import DataError, hold_out_fold
-    from corroseg_utils.evaluation import evaluate
+    from corroseg_utils.dataset import DataError
+    from corroseg_utils.evaluation import evaluate, evaluate_classes
+    from corroseg_utils.reference import without_nan
     from corroseg_utils.segmenter import load_segmenter
 
     manifest = _manifest(options)
-    if options.fold is not None:
-        manifest = hold_out_fold(manifest, options.fold)
     if options.split != "all":
         manifest = manifest[manifest["split"] == options.split]
     if manifest.empty:
         raise DataError(f"{options.data}: the split {options.split} has no photo. Try --split all.")
-    scores = evaluate(load_segmenter(options.model), manifest, progress=True)
+    segmenter = load_segmenter(options.model)
+    scores = evaluate(segmenter, manifest, progress=True)
+    if len(segmenter.classes) > 2:
+        scores |= evaluate_classes(segmenter, manifest, progress=True)
     if options.json:
-        # JSON knows no NaN: a score that is undefined becomes null.
-        print(json.dumps(json.loads(json.dumps(scores), parse_constant=lambda name: None), indent=2))
-        return 0
-    low, high = scores["iou_interval"]
-    print(f"IoU        {scores['iou']:.3f}  (95 % interval {low:.3f} to {high:.3f})")
-    for name in ("f1", "precision", "recall", "accuracy"):
-        print(f"{name:<10} {scores[name]:.3f}")
-    print(f"{scores['photos']} photos of {scores['groups']} groups, threshold {scores['threshold']:.3f}")
+        print(json.dumps(without_nan(scores), indent=2))
+    else:
+        _print_scores(scores)
     return 0
 
 
+def _print_scores(scores: dict) -> None:
+    for name in ("iou", "f1"):
+        low, high = scores[f"{name}_interval"]
+        print(f"{name:<12} {scores[name]:.3f}  (95 % interval {low:.3f} to {high:.3f})")
+    for name in ("precision", "recall", "accuracy"):
+        print(f"{name:<12} {scores[name]:.3f}")
+    print(f"{scores['photos']} photos of {scores['groups']} groups, threshold {scores['threshold']:.3f}")
+    print(f"corroded share: median relative error {scores['share_error']:.1%} (photos with 1 % and more)")
+    if scores["clean_photos"]:
+        print(f"{scores['clean_photos']} photos without corrosion: {scores['clean_marked']:.2%} of their pixels marked")
+    if "confusion" in scores:
+        print(f"mean IoU {scores['mean_iou']:.3f}, mean recall {scores['mean_recall']:.3f}\n"
+              f"{'true class':<12} {'IoU':>6} {'recall':>6}  pixels by predicted class")
+        for name, row in zip(scores["class_iou"], scores["confusion"], strict=True):
+            print(f"{name:<12} {scores['class_iou'][name]:6.3f} {scores['class_recall'][name]:6.3f}  {row}")
+
+
+def _add_parts(parser: argparse.ArgumentParser, verb: str) -> None:
+    parser.add_argument("--source", metavar="S", help="use only this source of a manifest CSV")
+    part = parser.add_mutually_exclusive_group()
+    part.add_argument("--fold", type=int, metavar="K", help=f"{verb} this fold of a manifest CSV")
+    part.add_argument("--held-out-source", metavar="S", help=f"{verb} this source of a manifest CSV")
+
+
 def _manifest(options: argparse.Namespace):
-    """The data set that the options name, checked."""
+    """The part of a data set that the options name, checked, with what they hold out as test split."""
+    from corroseg_utils.folds import hold_out_fold, hold_out_source
+
+    manifest = _checked(options.data, options.skip_bad, options.source)
+    if options.fold is not None:
+        return hold_out_fold(manifest, options.fold)
+    return manifest if options.held_out_source is None else hold_out_source(manifest, options.held_out_source)
+
+
+def _checked(data: Path, skip_bad: bool, source: str | None = None):
     from corroseg_utils.dataset import DataError, read_data
     from corroseg_utils.dataset_checks import checked
 
-    manifest = read_data(options.data)
-    if options.source is not None:
-        if "source" not in manifest or options.source not in set(manifest["source"]):
-            raise DataError(f"{options.data}: there is no source {options.source!r} in it.")
-        manifest = manifest[manifest["source"] == options.source]
-    manifest = checked(manifest, options.skip_bad, progress=True)
+    manifest = read_data(data)
+    if source is not None:
+        if "source" not in manifest or source not in set(manifest["source"]):
+            raise DataError(f"{data}: there is no source {source!r} in it.")
+        manifest = manifest[manifest["source"] == source]
+    manifest = checked(manifest, skip_bad, progress=True)
     for problem in manifest.attrs["skipped"]:
         print(f"skipped: {problem}", file=sys.stderr)
     return manifest
+
+
+def _weight(text: str) -> tuple[str, float]:
+    source, sign, weight = text.partition("=")
+    if not sign or not float(weight) > 0:
+        raise argparse.ArgumentTypeError(f"{text} is not like web=0.5, with a number above 0")
+    return source, float(weight)
 
 
 def _probability(text: str) -> float:

@@ -180,18 +180,6 @@ def split_by_group(groups: Iterable[str], fractions: Sequence[float] = (0.7, 0.1
     return [split(group) for group in groups]
 
 
-def hold_out_fold(manifest: pd.DataFrame, fold: int) -> pd.DataFrame:
-    """Split by a manifest's `fold` column: that fold is the test set, a tenth of the other groups validation.
-
-    Raises:
-        DataError: the manifest has no such fold.
-    """
-    if "fold" not in manifest or fold not in set(manifest["fold"]):
-        raise DataError(f"The manifest has no fold {fold}. Give a manifest CSV with a fold column.")
-    others = split_by_group(manifest["group"], (0.9, 0.1, 0.0))
-    return manifest.assign(split=np.where(manifest["fold"] == fold, "test", others))
-
-
 def merge_findings(findings: Sequence[tuple[np.ndarray, str]]) -> np.ndarray:
     """Merge the findings of one photo into one mask of class indices.
 

@@ -58,13 +58,29 @@ def find_regions(
     return labels, regions
 
 
-def corroded_share(probability: np.ndarray, threshold: float, surface: np.ndarray | None = None) -> Share:
+def mark(probability: np.ndarray, threshold: float, sure: float | None = None) -> np.ndarray:
+    """Pixels that count as corroded.
+
+    probability: float32 (H, W). A pixel counts from `threshold` on; with `sure`, a higher probability, only where
+    its connected region reaches `sure` somewhere (the hysteresis of Canny's edge detector, 1986): a faint shadow of
+    a mark goes, while a sure one keeps its whole area. Returns bool (H, W).
+    """
+    mask = probability >= np.float32(threshold)
+    if sure is None or sure <= threshold:
+        return mask
+    count, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
+    kept = np.zeros(count, bool)
+    kept[labels[probability >= np.float32(sure)]] = True
+    return kept[labels]
+
+
+def corroded_share(probability: np.ndarray, threshold: float, surface: np.ndarray | None = None,
+                   sure: float | None = None) -> Share:
     """Corroded share in percent of the surface, with the shares at a stricter and at a looser threshold as
     bounds.
 
-    probability: float32 (H, W); a pixel is corroded from the threshold on. surface: bool (H, W), the pixels
-    that count (all of them if None). The bounds are the shares with the odds of the threshold times and
-    divided by `ODDS_FACTOR`.
+    probability: float32 (H, W). surface: bool (H, W), the pixels that count (all of them if None). threshold, sure:
+    see `mark`. The bounds are the shares with the odds of both times and divided by `ODDS_FACTOR`.
 
     The interval says how much of the answer hangs on the threshold: wide where the model hesitates, narrow
     where it is sure, be it rightly or wrongly. It is no confidence interval: it has no stated coverage, and
@@ -73,14 +89,20 @@ def corroded_share(probability: np.ndarray, threshold: float, surface: np.ndarra
     """
     if not 0.0 < threshold < 1.0:
         raise ValueError(f"threshold is {threshold}, but must lie between 0 and 1")
-    values = probability if surface is None else probability[surface]
-    if values.size == 0:
+    size = probability.size if surface is None else int(np.count_nonzero(surface))
+    if size == 0:
         raise ValueError("the surface has no pixel: its steel mask or region is empty")
-    odds = threshold / (1.0 - threshold)
 
-    def share(limit: float) -> float:
-        return 100 * int(np.count_nonzero(values >= np.float32(limit))) / values.size
+    def share(*limits: float | None) -> float:
+        marked = mark(probability, *limits)
+        return 100 * int(np.count_nonzero(marked if surface is None else marked & surface)) / size
 
-    percent = share(threshold)
-    low, high = (share(moved / (1.0 + moved)) for moved in (odds * ODDS_FACTOR, odds / ODDS_FACTOR))
+    percent = share(threshold, sure)
+    low, high = (share(_moved(threshold, factor), sure and _moved(sure, factor))
+                 for factor in (ODDS_FACTOR, 1 / ODDS_FACTOR))
     return Share(percent, min(low, percent), max(high, percent))
+
+
+def _moved(probability: float, factor: float) -> float:
+    """The probability whose odds are `factor` times as high."""
+    return factor * probability / (1.0 - probability + factor * probability)

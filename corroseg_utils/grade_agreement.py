@@ -1,10 +1,15 @@
 """How often the grade from a model's mask is the grade from the drawn mask.
 
-    python -m corroseg_utils.grade_agreement DATA [--split test] [--model PATH]
+    python -m corroseg_utils.grade_agreement DATA [--model PATH] [--split test] [--tune]
+
+With --tune, the threshold and how sure a region must be are first chosen on the validation photos; the same two
+numbers are options of the command `report`.
 """
 
 import argparse
+import itertools
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -12,43 +17,83 @@ import pandas as pd
 
 from corroseg_utils.dataset import read_data
 from corroseg_utils.evaluation import predict
-from corroseg_utils.findings import corroded_share
+from corroseg_utils.findings import corroded_share, mark
 from corroseg_utils.grades import d610_grade, imo_condition
 from corroseg_utils.segmenter import Segmenter, load_segmenter
 
+THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+SURE = (None, 0.8, 0.9, 0.95, 0.98)
 
-def grade_agreement(segmenter: Segmenter, manifest: pd.DataFrame, progress: bool = False) -> dict:
+
+def grade_agreement(segmenter: Segmenter, manifest: pd.DataFrame, threshold: float | None = None,
+                    sure: float | None = None, progress: bool = False) -> dict:
     """Compare the grades of the whole photos, model against drawn masks.
 
     Args:
-        segmenter: the model; its own threshold applies.
+        segmenter: the model.
         manifest: photos with masks.
+        threshold: the model's own when None.
+        sure: see `findings.mark`.
         progress: show a progress bar.
 
     Returns:
         `photos`; shares in 0..1 of photos whose D610 grade is `d610_exact` or `d610_within_one`, whose IMO condition
-        is `imo_exact`, and whose true share lies in the report's interval, `in_interval`.
+        is `imo_exact`, and whose true share lies in the report's interval, `in_interval`; `clean`, how many photos
+        show no corrosion, and `clean_exact`, the share of these that get grade 10, None without such a photo.
     """
+    threshold = segmenter.threshold if threshold is None else threshold
     rows = []
     for _, truth, probability in predict(segmenter, manifest, progress):
-        true = 100 * int(np.count_nonzero(truth)) / truth.size
-        share = corroded_share(probability, segmenter.threshold)
+        true = _percent(truth)
+        share = corroded_share(probability, threshold, sure=sure)
         apart = abs(d610_grade(share.percent) - d610_grade(true))
         rows.append((apart == 0, apart <= 1, imo_condition(share.percent) == imo_condition(true),
-                     share.low <= true <= share.high))
-    names = ("d610_exact", "d610_within_one", "imo_exact", "in_interval")
-    return {"photos": len(rows), **dict(zip(names, np.mean(rows, axis=0).round(4).tolist(), strict=True))}
+                     share.low <= true <= share.high, true == 0))
+    table = pd.DataFrame(rows, columns=["d610_exact", "d610_within_one", "imo_exact", "in_interval", "clean"])
+    means = table.drop(columns="clean").mean().round(4).to_dict()
+    clean = table["d610_exact"][table["clean"]]
+    return {"photos": len(table), **means, "clean": len(clean),
+            "clean_exact": round(float(clean.mean()), 4) if len(clean) else None}
+
+
+def tune(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> tuple[float, float | None]:
+    """Choose threshold and sureness so that the D610 grades miss the true ones least.
+
+    Args:
+        pairs: true mask bool (H, W) and probability float32 (H, W), of photos on which no result will be reported.
+
+    Returns:
+        Of `THRESHOLDS` and `SURE` the pair with the smallest sum of misses; a grade counts as missed by at most 3,
+        so that a few hopeless photos do not decide alone. Of equal ones the first.
+    """
+    choices = [(t, s) for s, t in itertools.product(SURE, THRESHOLDS) if s is None or s > t]
+    misses = np.zeros(len(choices))
+    for truth, probability in pairs:
+        true = d610_grade(_percent(truth))
+        misses += [min(3, abs(d610_grade(_percent(mark(probability, *choice))) - true)) for choice in choices]
+    return choices[int(misses.argmin())]
+
+
+def _percent(mask: np.ndarray) -> float:
+    return 100 * int(np.count_nonzero(mask)) / mask.size
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m corroseg_utils.grade_agreement", description=__doc__)
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(prog="python -m corroseg_utils.grade_agreement", description=__doc__,
+                                     formatter_class=raw)
     parser.add_argument("data", type=Path)
     parser.add_argument("--split", default="test")
     parser.add_argument("--model", type=Path)
+    parser.add_argument("--tune", action="store_true", help="choose threshold and sureness on the validation photos")
     options = parser.parse_args()
-    manifest = read_data(options.data)
-    manifest = manifest[manifest["split"] == options.split]
-    print(json.dumps(grade_agreement(load_segmenter(options.model), manifest, progress=True), indent=1))
+    manifest, segmenter = read_data(options.data), load_segmenter(options.model)
+    threshold, sure = segmenter.threshold, None
+    if options.tune:
+        validation = manifest[manifest["split"] == "validation"]
+        threshold, sure = tune((truth, p) for _, truth, p in predict(segmenter, validation, progress=True))
+    agreement = grade_agreement(segmenter, manifest[manifest["split"] == options.split], threshold, sure, True)
+    print(json.dumps({"threshold": threshold, "sure": sure, **agreement}, indent=1))
 
 
 if __name__ == "__main__":

@@ -11,10 +11,11 @@ from PIL import Image
 
 from corroseg_utils.annotations import encode_rle
 from corroseg_utils.dataset import CLASS_NAMES
-from corroseg_utils.findings import Region, corroded_share, find_regions
+from corroseg_utils.findings import Region, corroded_share, find_regions, mark
 from corroseg_utils.grades import grade
 from corroseg_utils.overlay import COLOURS, outline, overlay
 from corroseg_utils.photo_reader import ReadPhoto
+from corroseg_utils.tiles import tiled_bands
 
 SMALLEST_FINDING_PERCENT = 0.01  # of the surface; the area of ASTM D610's grade 10
 MOST_FINDINGS = 100
@@ -30,36 +31,56 @@ class Surface(NamedTuple):
     pixels: np.ndarray | None = None
 
 
-def inspect(photo: ReadPhoto, segmenter, threshold: float, surface: Surface) -> tuple[dict, dict[str, bytes]]:
-    """Everything the report says about one photo.
+class Seen(NamedTuple):
+    """What the network says about a photo, at its working size: corrosion probability float32 (h, w), and the names
+    of its classes with the position of each pixel's likeliest damage class, uint8 (h, w), None where it knows one."""
+
+    probability: np.ndarray
+    names: tuple[str, ...] = ("background", "cor")
+    best: np.ndarray | None = None
+
+
+def look(photo: ReadPhoto, segmenter, tiled: bool = False) -> Seen:
+    """Let the network see a photo: whole, or tile by tile. Classes are judged from the whole photo either way."""
+    probability = tiled_probability(segmenter, photo.pixels) if tiled else segmenter.probability(photo.pixels)
+    if len(segmenter.classes) <= 2:
+        return Seen(probability)
+    best = segmenter.class_probabilities(photo.pixels)[..., 1:].argmax(-1).astype(np.uint8) + 1
+    best = cv2.resize(best, probability.shape[::-1], interpolation=cv2.INTER_NEAREST)
+    return Seen(probability, tuple(segmenter.classes), best)
+
+
+def inspect(photo: ReadPhoto, seen: Seen, threshold: float, surface: Surface,
+            sure: float | None = None) -> tuple[dict, dict[str, bytes]]:
+    """Everything the report says about one photo. threshold, sure: see `findings.mark`.
 
     Returns the result, ready for JSON (schema: findings.schema.json, plus the COCO run lengths of each
     finding and of the rest under "segmentations"), and the page's pictures. Areas and boxes are in pixels of
     the full photo even where the model saw it smaller.
     """
-    probability = segmenter.probability(photo.pixels)
-    mask = probability >= np.float32(threshold)
+    probability, names, best = seen
+    mask = mark(probability, threshold, sure)
     if surface.pixels is not None:
         mask &= surface.pixels
-    classes, names = _classes(segmenter, photo.pixels, mask)
-    share = corroded_share(probability, threshold, surface.pixels)
+    classes = mask.astype(np.uint8) if best is None else best * mask
+    share = corroded_share(probability, threshold, surface.pixels, sure)
     labels, regions = find_regions(mask, probability, classes, names)
     surface_pixels = mask.size if surface.pixels is None else int(np.count_nonzero(surface.pixels))
     percents = [100 * region.area / surface_pixels for region in regions]
     grades = grade(share.percent, percents)
     listed = sum(percent >= SMALLEST_FINDING_PERCENT for percent in percents[:MOST_FINDINGS])
-    findings, segmentations = [], []
+    findings, segmentations, full_size = [], [], (photo.height, photo.width)
     for number, region in enumerate(regions[:listed], 1):
         x, y, width, height = region.box
         crop = labels[y:y + height, x:x + width] == region.label
-        segmentation = _full_size_rle(crop, x, y, labels.shape, photo)
+        segmentation = encode_rle(crop, full_size, x, y, labels.shape)
         segmentations.append(segmentation)
         findings.append(_finding(number, region, percents[number - 1], segmentation, mask.shape))
     unlisted = np.zeros(len(regions) + 1, bool)
     unlisted[[region.label for region in regions[listed:]]] = True
     specks = unlisted[labels]
     x, y, width, height = cv2.boundingRect(specks.astype(np.uint8))
-    rest = _full_size_rle(specks[y:y + height, x:x + width], x, y, labels.shape, photo)
+    rest = encode_rle(specks[y:y + height, x:x + width], full_size, x, y, labels.shape)
     result = {
         "width": photo.width, "height": photo.height, "date": photo.date,
         "surface": surface.kind, "surface_percent": round(100 * surface_pixels / mask.size, 4),
@@ -74,13 +95,18 @@ def inspect(photo: ReadPhoto, segmenter, threshold: float, surface: Surface) -> 
     return result, page_pictures(photo.pixels, classes, names)
 
 
-def _classes(segmenter, pixels: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Class position of each pixel of the mask, and the names; a model of two classes knows only "cor"."""
-    if len(segmenter.classes) <= 2:
-        return mask.astype(np.uint8), ("background", "cor")
-    best = segmenter.class_probabilities(pixels)[..., 1:].argmax(-1).astype(np.uint8) + 1
-    best = cv2.resize(best, mask.shape[::-1], interpolation=cv2.INTER_NEAREST)
-    return best * mask, tuple(segmenter.classes)
+def tiled_probability(segmenter, pixels: np.ndarray) -> np.ndarray:
+    """Corrosion probability, float32 (H, W), of a photo uint8 (H, W, 3) that the network sees tile by tile."""
+    return np.concatenate([rows for _, rows in tiled_bands(segmenter, _Rows(pixels), pixels.shape[1::-1])])
+
+
+class _Rows(NamedTuple):
+    """A photo in memory with the one method of `OpenPhoto` that tiles need."""
+
+    pixels: np.ndarray
+
+    def rows(self, top: int, bottom: int, size: tuple[int, int]) -> np.ndarray:
+        return self.pixels[top:bottom]
 
 
 def _finding(number: int, region: Region, percent: float, segmentation: dict, shape: tuple[int, int]) -> dict:
@@ -99,16 +125,6 @@ def _scaled(position: int, working: int, full: int) -> int:
     """First full-size pixel whose nearest working pixel is `position` or a later one: ceil(position
     full/working)."""
     return -(-position * full // working)
-
-
-def _full_size_rle(crop: np.ndarray, x: int, y: int, shape: tuple[int, int], photo: ReadPhoto) -> dict:
-    """COCO run lengths, at the photo's full size and by nearest pixel, of the part of a mask of `shape` at x,
-    y."""
-    left, right = (_scaled(v, shape[1], photo.width) for v in (x, x + crop.shape[1]))
-    top, bottom = (_scaled(v, shape[0], photo.height) for v in (y, y + crop.shape[0]))
-    columns = np.arange(left, right) * shape[1] // photo.width - x
-    rows = np.arange(top, bottom) * shape[0] // photo.height - y
-    return encode_rle(crop[rows[:, None], columns], (photo.height, photo.width), left, top)
 
 
 def page_pictures(pixels: np.ndarray, classes: np.ndarray, names: Sequence[str]) -> dict[str, bytes]:

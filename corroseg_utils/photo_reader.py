@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from corroseg_utils.photos import PhotoError, photo_size, read_photo, resize_photo
+from corroseg_utils.segmenter import READ_SIDE
 
 SECONDS_PER_PHOTO = 60.0
 MEGABYTES_PER_PHOTO = 3000
@@ -38,11 +39,12 @@ class ReadPhoto(NamedTuple):
 class PhotoReader:
     """Reads one photo ahead. Use as a context manager; call `ask` and `answer` in turns.
 
+    scale: share of the photo's width and height to read it at; None for a long side of at most `READ_SIDE` pixels.
     seconds: a photo that takes longer is given up (PhotoError), and so is one that needs more memory than
     `MEGABYTES_PER_PHOTO` or kills the process.
     """
 
-    def __init__(self, scale: float = 1.0, seconds: float = SECONDS_PER_PHOTO):
+    def __init__(self, scale: float | None = None, seconds: float = SECONDS_PER_PHOTO):
         self.scale, self.seconds = scale, seconds
         self._process = None
         self._path: Path | None = None
@@ -96,7 +98,7 @@ class PhotoReader:
             self._process = None
 
 
-def _serve(pipe, scale: float) -> None:
+def _serve(pipe, scale: float | None) -> None:
     """The second process: answer paths with photos until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the caller's to handle
     warnings.simplefilter("ignore")
@@ -120,11 +122,11 @@ def _serve(pipe, scale: float) -> None:
             pipe.send_bytes(photo.pixels.ravel())
 
 
-def _read(path: Path, scale: float) -> ReadPhoto:
+def _read(path: Path, scale: float | None) -> ReadPhoto:
     width, height = photo_size(path)
     if min(width, height) < MIN_SIDE or max(width, height) > LONGEST_SIDE:
         raise PhotoError(path, f"it is {width} x {height} pixels", f"Sides of {MIN_SIDE} to {LONGEST_SIDE} are read")
-    scale = min(scale, (MOST_WORKING_PIXELS / (width * height)) ** 0.5)
+    scale = min(scale or READ_SIDE / max(width, height), 1, (MOST_WORKING_PIXELS / (width * height)) ** 0.5)
     size = max(1, round(width * scale)), max(1, round(height * scale))
     pixels = read_photo(path, at_least=max(size))
     return ReadPhoto(resize_photo(pixels, size), width, height, _date_taken(path))

@@ -3,11 +3,12 @@
 import numpy as np
 import tensorflow as tf
 
-from corroseg_utils.augment import Augmentation, augment_pair
+from corroseg_utils.augment import Augmentation, augment_pair, paste_damage
 
 
 def make_dataset(photos: np.ndarray, masks: np.ndarray, batch_size: int, size: int | None = None,
-                 augmentation: Augmentation | None = None, seed: int = 0, start: int = 0) -> tf.data.Dataset:
+                 augmentation: Augmentation | None = None, seed: int = 0, start: int = 0,
+                 weights: np.ndarray | None = None) -> tf.data.Dataset:
     """Batches of photos and masks.
 
     Without augmentation: one pass in the given order. With it: an endless stream, newly shuffled in each pass, that
@@ -21,6 +22,8 @@ def make_dataset(photos: np.ndarray, masks: np.ndarray, batch_size: int, size: i
         augmentation: how far the random transforms go.
         seed: of shuffling and augmentation.
         start: number of pairs of the endless stream to leave out, for resuming.
+        weights: float (N,), how often to draw each pair compared with the others; then pairs are drawn with
+            replacement, and there are no passes. None for equally often.
 
     Returns:
         A tf.data set of (uint8 (B, S, S, 3), uint8 (B, S, S)).
@@ -31,11 +34,18 @@ def make_dataset(photos: np.ndarray, masks: np.ndarray, batch_size: int, size: i
         return tf.data.Dataset.from_tensor_slices((photos, masks)).batch(batch_size).prefetch(2)
     size = size or photos.shape[1]
 
+    if weights is not None:
+        weights = np.asarray(weights, float) / np.sum(weights)
+
     def pair(position: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         position = int(position)
-        index = shuffled_index(position, len(photos), seed)
         rng = np.random.default_rng([seed, position])
-        return augment_pair(photos[index], masks[index], size, augmentation, rng)
+        index = shuffled_index(position, len(photos), seed) if weights is None else rng.choice(len(photos), p=weights)
+        photo, mask = augment_pair(photos[index], masks[index], size, augmentation, rng)
+        if augmentation.paste and rng.random() < augmentation.paste:
+            donor = rng.integers(len(photos))
+            photo, mask = paste_damage(photo, mask, *augment_pair(photos[donor], masks[donor], size, augmentation, rng))
+        return photo, mask
 
     def tensors(position: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         photo, mask = tf.numpy_function(pair, [position], (tf.uint8, tf.uint8), stateful=False)

@@ -37,6 +37,11 @@ def check(name: str, value: float) -> str:
     return f"{name}: {value:.4g} IS NOT {stored}"
 
 
+def without_nan(scores: dict) -> dict:
+    """Scores as JSON can hold them: it knows no NaN, so one that is undefined becomes None."""
+    return json.loads(json.dumps(scores), parse_constant=lambda name: None)
+
+
 def _text(value: float) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:g}"
 

@@ -11,7 +11,9 @@ import contextlib
 import hashlib
 import json
 import sys
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -21,19 +23,24 @@ from tqdm import tqdm
 
 from corroseg_utils.assets import Entry, group_photos, list_photos
 from corroseg_utils.errors import CorrosegError
-from corroseg_utils.inspection import Surface, inspect
+from corroseg_utils.inspection import Surface, inspect, look
 from corroseg_utils.photo_reader import SECONDS_PER_PHOTO, PhotoReader, ReadPhoto
 from corroseg_utils.photos import PhotoError, read_mask, resize_mask, write_whole
 from corroseg_utils.report_files import Report, write_report
 
-RESULT_FORMAT = 1  # raise it when results of an older version must not be used again
+RESULT_FORMAT = 2  # raise it when results of an older version must not be used again
 
 
 class Settings(NamedTuple):
-    """What a result depends on besides the photo and the model. `threshold` None: the model's own."""
+    """What a result depends on besides the photo and the model.
+
+    threshold: None for the model's own. sure: see `findings.mark`. scale: share of the photo's width and height at
+    which the network sees it, tile by tile; None to see it whole, at the model's size. steel: folder of masks.
+    """
 
     threshold: float | None = None
-    scale: float = 1.0
+    sure: float | None = None
+    scale: float | None = None
     steel: Path | None = None
 
 
@@ -55,7 +62,7 @@ def make_report(photos: Path | str, out: Path | str, segmenter, *, by: str = "jo
         CorrosegError: wrong usage; the message says what to do.
     """
     photos, out, settings = Path(photos), Path(out), settings or Settings()
-    if not 0 < settings.scale <= 1:
+    if settings.scale is not None and not 0 < settings.scale <= 1:
         raise CorrosegError(f"scale is {settings.scale}, but must be above 0 and at most 1.")
     entries = group_photos(list_photos(photos, out), photos, by)
     threshold = segmenter.threshold if settings.threshold is None else settings.threshold
@@ -72,12 +79,12 @@ def make_report(photos: Path | str, out: Path | str, segmenter, *, by: str = "jo
             else:
                 todo.append((entry, made_from))
         bar.reset(len(todo))  # time left counts what is left to do
-        for entry, made_from, photo in _read_ahead(todo, settings.scale, seconds):
+        for entry, made_from, photo, seen in _look_ahead(todo, segmenter, settings.scale, seconds):
             try:
                 if isinstance(photo, PhotoError):
                     raise photo
                 surface = _surface(entry, photo, settings.steel)
-                result, pictures = inspect(photo, segmenter, threshold, surface)
+                result, pictures = inspect(photo, seen.result(), threshold, surface, settings.sure)
                 _write_result(results, entry.key, made_from, result, pictures)
             except PhotoError as error:
                 failed[entry.name] = f"{error.reason}. {error.cure}."
@@ -85,7 +92,7 @@ def make_report(photos: Path | str, out: Path | str, segmenter, *, by: str = "jo
                 failed[entry.name] = f"it could not be inspected ({error}). Leave it out, or report it."
             bar.update()
         created = created or datetime.now(UTC).isoformat(timespec="seconds")
-        report = Report(photos, out, entries, failed, model, threshold, settings.scale, created)
+        report = Report(photos, out, entries, failed, model, threshold, settings.sure, settings.scale, created)
         write_report(report)
     return report
 
@@ -102,7 +109,22 @@ def model_name(segmenter) -> str:
     return f"{segmenter.about['network']} {hashlib.sha256(seen.encode()).hexdigest()[:8]}"
 
 
-def _read_ahead(todo: list, scale: float, seconds: float) -> Iterator[tuple[Entry, dict, ReadPhoto | PhotoError]]:
+def _look_ahead(todo: list, segmenter, scale: float | None,
+                seconds: float) -> Iterator[tuple[Entry, dict, ReadPhoto | PhotoError, Future | None]]:
+    """Each photo, and what the network will have seen in it; it sees the next one while the caller works on this."""
+    waiting = deque()
+    with ThreadPoolExecutor(1) as network:
+        for entry, made_from, photo in _read_ahead(todo, scale, seconds):
+            readable = not isinstance(photo, PhotoError)
+            seen = network.submit(look, photo, segmenter, scale is not None) if readable else None
+            waiting.append((entry, made_from, photo, seen))
+            if len(waiting) > 1:
+                yield waiting.popleft()
+        yield from waiting
+
+
+def _read_ahead(todo: list, scale: float | None,
+                seconds: float) -> Iterator[tuple[Entry, dict, ReadPhoto | PhotoError]]:
     """Each photo, or the error it caused; the next one is read while the caller works on this one."""
     with PhotoReader(scale, seconds) as reader:
         if todo:
@@ -122,7 +144,7 @@ def _made_from(entry: Entry, model: str, threshold: float, settings: Settings) -
     mask = _steel_mask(entry, settings.steel)
     files = [path for path in (entry.path, mask) if path and path.exists()]
     return {"format": RESULT_FORMAT, "files": [[f.stat().st_size, f.stat().st_mtime_ns] for f in files],
-            "model": model, "threshold": threshold, "scale": settings.scale,
+            "model": model, "threshold": threshold, "sure": settings.sure, "scale": settings.scale,
             "region": list(entry.region) if entry.region else None}
 
 
@@ -190,8 +212,12 @@ def add_parser(subparsers) -> None:
     parser.add_argument("--model", type=Path, metavar="PATH", help="a model file; the shipped model by default")
     parser.add_argument("--threshold", type=float, metavar="T",
                         help="probability 0-1 from which a pixel is marked; the model's own by default")
-    parser.add_argument("--scale", type=float, default=1.0, metavar="S",
-                        help="share of the photo's width and height to work at; 0.5, half resolution, is faster")
+    parser.add_argument("--sure", type=float, metavar="P",
+                        help="probability 0-1 that a marked region must reach somewhere to count, which drops faint "
+                        "marks on clean steel; no such demand by default")
+    parser.add_argument("--scale", type=float, metavar="S",
+                        help="look at the photo tile by tile at this scale (0-1; 1 is full size), which finds smaller "
+                        "damage on large photos; by default the model sees the whole photo at once")
     parser.add_argument("--assets", default="job", metavar="BY",
                         help="job: the prefix CDM_<number> or CDS_<number>, or the folder of a photo without one "
                         "(default); folder; or a CSV file with the columns photo and asset, and optionally place, "
@@ -207,12 +233,14 @@ def add_parser(subparsers) -> None:
 def _run(options: argparse.Namespace) -> int:
     from corroseg_utils.segmenter import load_segmenter
 
-    if options.threshold is not None and not 0 < options.threshold < 1:
-        raise CorrosegError(f"--threshold is {options.threshold}, but must lie between 0 and 1.")
+    for name in ("threshold", "sure"):
+        value = getattr(options, name)
+        if value is not None and not 0 < value < 1:
+            raise CorrosegError(f"--{name} is {value}, but must lie between 0 and 1.")
     if options.steel and not options.steel.is_dir():
         raise CorrosegError(f"{options.steel}: no such folder. --steel is the folder of the steel masks.")
     report = make_report(options.photos, options.out, load_segmenter(options.model), by=options.assets,
-                         settings=Settings(options.threshold, options.scale, options.steel),
+                         settings=Settings(options.threshold, options.sure, options.scale, options.steel),
                          seconds=options.seconds)
     for name, reason in report.failed.items():
         print(f"{name}: {reason}", file=sys.stderr)

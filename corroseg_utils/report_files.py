@@ -37,7 +37,8 @@ class Report(NamedTuple):
     failed: dict[str, str]
     model: str
     threshold: float
-    scale: float
+    sure: float | None
+    scale: float | None
     created: str
 
 
@@ -46,8 +47,9 @@ def write_report(report: Report) -> None:
     photos = [photo_record(entry, result) for entry, result in results(report)]
     content = {
         "schema": SCHEMA, "created": report.created, "model": report.model, "threshold": report.threshold,
-        "scale": report.scale, "note": NOTE, "limitations": LIMITATIONS, "assets": asset_records(photos),
-        "photos": photos, "failed": [{"photo": name, "reason": why} for name, why in sorted(report.failed.items())],
+        "sure": report.sure, "scale": report.scale, "note": NOTE, "limitations": LIMITATIONS,
+        "assets": asset_records(photos), "photos": photos,
+        "failed": [{"photo": name, "reason": why} for name, why in sorted(report.failed.items())],
     }
     text = json.dumps(content, ensure_ascii=False, indent=1)
     write_whole(report.out / "findings.json", lambda file: file.write(text.encode()))

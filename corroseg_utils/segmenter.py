@@ -13,7 +13,7 @@ from PIL import Image
 
 from corroseg_utils import DATA
 from corroseg_utils.errors import ModelError
-from corroseg_utils.photos import photo_size, read_photo, resize_photo
+from corroseg_utils.photos import photo_size, read_photo, resize_mask, resize_photo
 
 SHIPPED = DATA / "weights" / "corroseg.npz"
 SHIPPED_LITERT = DATA / "weights" / "corroseg_int8.tflite"  # used where TensorFlow is not installed
@@ -86,6 +86,19 @@ class Segmenter:
         """Where the photo uint8 (H, W, 3) shows corrosion: bool (H, W)."""
         return self.probability(photo) >= self.threshold
 
+    def classify(self, photo: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """The most probable kind of damage of each marked pixel.
+
+        Args:
+            photo: uint8 (H, W, 3).
+            mask: where corrosion is marked, bool (h, w), the size of the answer.
+
+        Returns:
+            uint8 (h, w), positions in `classes`; 0 where nothing is marked.
+        """
+        best = self.class_probabilities(photo)[..., 1:].argmax(-1).astype(np.uint8) + 1
+        return resize_mask(best, mask.shape[::-1]) * mask
+
 
 def load_segmenter(path: Path | str | None = None) -> Segmenter:
     """Load a model file.
@@ -131,5 +144,8 @@ def fit_square(photo: np.ndarray, size: int) -> tuple[np.ndarray, tuple[int, int
 
 def softmax(logits: np.ndarray) -> np.ndarray:
     """Probabilities from logits along the last axis, float32."""
-    exponentials = np.exp(logits - logits.max(-1, keepdims=True), dtype=np.float32)
-    return exponentials / exponentials.sum(-1, keepdims=True)
+    planes = np.array(np.moveaxis(logits, -1, 0), np.float32, order="C")  # NumPy is slow along a short last axis
+    planes -= planes.max(0)
+    np.exp(planes, out=planes)
+    planes /= planes.sum(0)
+    return np.moveaxis(planes, 0, -1)

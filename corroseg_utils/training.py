@@ -12,7 +12,7 @@ import pandas as pd
 
 from corroseg_utils.augment import INSPECTION, Augmentation
 from corroseg_utils.errors import CorrosegError
-from corroseg_utils.losses import CrossEntropyDice
+from corroseg_utils.losses import CrossEntropyDice, CrossEntropyLovasz
 from corroseg_utils.photos import write_whole
 
 BATCH_NORM_MOMENTUM = 0.9
@@ -33,7 +33,10 @@ class Recipe:
         batch_size: pairs a batch.
         learning_rate: of AdamW at the start.
         weight_decay: of AdamW.
+        loss: "dice" or "lovasz", each beside cross-entropy: see `losses`.
         dice_weight: see `losses.CrossEntropyDice`.
+        ema: momentum of the weights' exponential moving average, with which validation and the result are made, such
+            as 0.998; None for the weights themselves.
         augmentation: see `augment.Augmentation`.
         patience: stop after so many epochs without a better validation IoU; None to go on to the end.
         seed: of weights, shuffling and augmentation.
@@ -45,7 +48,9 @@ class Recipe:
     batch_size: int = 16
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4
+    loss: str = "dice"
     dice_weight: float = 1.0
+    ema: float | None = None
     augmentation: Augmentation = INSPECTION
     patience: int | None = None
     seed: int = 0
@@ -53,7 +58,7 @@ class Recipe:
 
 def train(model: keras.Model, train_pairs: tuple[np.ndarray, np.ndarray],
           validation_pairs: tuple[np.ndarray, np.ndarray], out: Path | str, recipe: Recipe,
-          callbacks: list[keras.callbacks.Callback] = ()) -> pd.DataFrame:
+          callbacks: list[keras.callbacks.Callback] = (), photo_weights: np.ndarray | None = None) -> pd.DataFrame:
     """Train a model and leave it with the weights of its best epoch.
 
     Called again with the same `out` after a kill, it goes on with the epoch that was cut off, and gives what an
@@ -66,6 +71,7 @@ def train(model: keras.Model, train_pairs: tuple[np.ndarray, np.ndarray],
         out: folder of recipe.json, log.csv, best.weights.h5, the state to resume from, and tensorboard/.
         recipe: how to train.
         callbacks: further Keras callbacks, such as a picture for each epoch.
+        photo_weights: float (N,), how often to draw each training photo: see `pipeline.make_dataset`.
 
     Returns:
         One row an epoch: epoch, loss, iou, val_loss, val_iou.
@@ -77,7 +83,8 @@ def train(model: keras.Model, train_pairs: tuple[np.ndarray, np.ndarray],
     from corroseg_utils.pipeline import make_dataset
 
     out = Path(out)
-    _same_training(out, recipe, model, (*train_pairs, *validation_pairs))
+    arrays = (*train_pairs, *validation_pairs, *(() if photo_weights is None else (photo_weights,)))
+    _same_training(out, recipe, model, arrays)
     keras.utils.set_random_seed(recipe.seed)
     prepare_batch_norm(model)
     compile_model(model, recipe)
@@ -85,10 +92,12 @@ def train(model: keras.Model, train_pairs: tuple[np.ndarray, np.ndarray],
     first_epoch = checkpoint.restore(model)
     if not checkpoint.finished(recipe.epochs):
         start = first_epoch * recipe.steps * recipe.batch_size
-        model.fit(make_dataset(*train_pairs, recipe.batch_size, recipe.size, recipe.augmentation, recipe.seed, start),
-                  validation_data=make_dataset(*validation_pairs, recipe.batch_size),
-                  initial_epoch=first_epoch, epochs=recipe.epochs, steps_per_epoch=recipe.steps, shuffle=False,
-                  verbose=0, callbacks=[checkpoint, keras.callbacks.TensorBoard(out / "tensorboard"), *callbacks])
+        averaging = [] if recipe.ema is None else [keras.callbacks.SwapEMAWeights()]  # for the validation
+        model.fit(make_dataset(*train_pairs, recipe.batch_size, recipe.size, recipe.augmentation, recipe.seed, start,
+                               photo_weights),
+                  validation_data=make_dataset(*validation_pairs, recipe.batch_size), initial_epoch=first_epoch,
+                  epochs=recipe.epochs, steps_per_epoch=recipe.steps, shuffle=False, verbose=0,
+                  callbacks=[*averaging, checkpoint, keras.callbacks.TensorBoard(out / "tensorboard"), *callbacks])
     model.load_weights(out / "best.weights.h5")
     return pd.DataFrame(checkpoint.history)
 
@@ -98,8 +107,10 @@ def compile_model(model: keras.Model, recipe: Recipe) -> None:
     classes = model.output_shape[-1]
     rate = keras.optimizers.schedules.CosineDecay(recipe.learning_rate, recipe.epochs * recipe.steps)
     iou = keras.metrics.IoU(classes, target_class_ids=range(1, classes), sparse_y_pred=False, name="iou")
+    loss = CrossEntropyLovasz() if recipe.loss == "lovasz" else CrossEntropyDice(recipe.dice_weight)
+    averaging = {} if recipe.ema is None else {"use_ema": True, "ema_momentum": recipe.ema}
     # XLA takes a minute to compile this network on a small CPU, longer than a lesson's training gains from it.
-    model.compile(keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay), CrossEntropyDice(recipe.dice_weight),
+    model.compile(keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay, **averaging), loss,
                   metrics=[iou], jit_compile=False)
 
 
@@ -145,7 +156,7 @@ class Checkpoint(keras.callbacks.Callback):
         self.history.append({"epoch": epoch + 1, **{name: float(logs[name])
                                                     for name in ("loss", "iou", "val_loss", "val_iou")}})
         if self._best_epoch() == epoch + 1:
-            _save_whole(self.model, self.out / "best.weights.h5")
+            self._save_best()
         _save_whole(self.model, self._latest(epoch + 1))
         table = pd.DataFrame(self.history).to_csv(index=False).encode()
         write_whole(self.out / "log.csv", lambda file: file.write(table))
@@ -154,6 +165,15 @@ class Checkpoint(keras.callbacks.Callback):
             older.unlink()
         if self._out_of_patience():
             self.model.stop_training = True
+
+    def _save_best(self) -> None:
+        """Store what validation saw: with an average of the weights, the average."""
+        variables = self.model.trainable_variables
+        current = [np.copy(keras.ops.convert_to_numpy(variable)) for variable in variables]
+        self.model.optimizer.finalize_variable_values(variables)  # puts in the average, if there is one
+        _save_whole(self.model, self.out / "best.weights.h5")
+        for variable, value in zip(variables, current, strict=True):
+            variable.assign(value)
 
     def _latest(self, epoch: int) -> Path:
         return self.out / f"epoch{epoch:03d}.weights.h5"
@@ -165,18 +185,26 @@ class Checkpoint(keras.callbacks.Callback):
         return self.patience is not None and len(self.history) - self._best_epoch() >= self.patience
 
 
+def same_as_stored(path: Path, settings: dict) -> None:
+    """Store what makes a training what it is, or compare it with what is stored.
+
+    Raises:
+        TrainingError: other settings are stored there.
+    """
+    text = json.dumps(settings, indent=2) + "\n"
+    if path.is_file() and path.read_text() != text:
+        raise TrainingError(f"{path} holds a training with another recipe, network or data. Give a new folder, or "
+                            "remove this one to start afresh.")
+    write_whole(path, lambda file: file.write(text.encode()))
+
+
 def _same_training(out: Path, recipe: Recipe, model: keras.Model, arrays: tuple[np.ndarray, ...]) -> None:
-    """Store what makes this training what it is, or compare it with what is stored."""
     data = 0
     for array in arrays:
         data = zlib.crc32(np.ascontiguousarray(array), data)
     trained = sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
-    text = json.dumps({**asdict(recipe), "network": model.name, "trained_parameters": trained, "data": data}, indent=2)
-    stored = out / "recipe.json"
-    if stored.is_file() and stored.read_text() != text + "\n":
-        raise TrainingError(f"{stored} holds a training with another recipe, network or data. Give a new folder, or "
-                            "remove this one to start afresh.")
-    write_whole(stored, lambda file: file.write(f"{text}\n".encode()))
+    same_as_stored(out / "recipe.json",
+                   {**asdict(recipe), "network": model.name, "trained_parameters": trained, "data": data})
 
 
 def _save_whole(model: keras.Model, path: Path) -> None:

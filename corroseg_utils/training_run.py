@@ -1,60 +1,114 @@
 """From a manifest to a model file: what `python -m corroseg_utils train` does."""
 
 import time
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import keras
+import numpy as np
 import pandas as pd
 
 from corroseg_utils import __version__, models
-from corroseg_utils.dataset import DataError, load_arrays
+from corroseg_utils.dataset import CLASS_NAMES, DataError, load_arrays
 from corroseg_utils.evaluation import best_threshold
 from corroseg_utils.segmenter import keras_segmenter
-from corroseg_utils.training import Recipe, train
-from corroseg_utils.weights import save_model
+from corroseg_utils.training import Recipe, same_as_stored, train
+from corroseg_utils.weights import save_model, start_from
+
+CLASSES = {"corrosion": ("background", "corrosion"), "damage": CLASS_NAMES,
+           "condition": ("background", "fair", "poor", "severe")}
+"""What a model can be trained to tell apart: corrosion of any kind, the damage classes of the rendered set, or the
+condition states of `virginia_tech`."""
 
 
-def train_model(manifest: pd.DataFrame, out: Path | str, recipe: Recipe, network: str = "edge_unet",
-                encoder_weights: str | None = "corroseg", photo_size: int = 512,
-                freeze_encoder: bool = False, alpha: float = 1.0) -> dict:
+@dataclass(frozen=True)
+class Setup:
+    """What a recipe is applied to, stored beside the results as `setup.json`.
+
+    Attributes:
+        network: "edge_unet" or "unet_2020".
+        alpha: width of edge_unet's encoder.
+        classes: a name in CLASSES.
+        encoder_weights: see `weights.load_encoder`.
+        weights: model file to start the whole network from, instead of the encoder alone.
+        photo_size: photos are squeezed to this square in pixels, and the model is used at it.
+        freeze_encoder: train the decoder alone.
+        source_weights: how often to draw a training photo, by its source; 1 for a source that is not named.
+    """
+
+    network: str = "edge_unet"
+    alpha: float = 1.0
+    classes: str = "corrosion"
+    encoder_weights: str | None = "corroseg"
+    weights: str | None = None
+    photo_size: int = 512
+    freeze_encoder: bool = False
+    source_weights: dict[str, float] = field(default_factory=dict)
+
+
+def train_model(manifest: pd.DataFrame, out: Path | str, recipe: Recipe, setup: Setup) -> dict:
     """Train on a manifest's train split, choose epoch and threshold on its validation split, write `out/model.npz`.
 
     Args:
         manifest: checked, with photos in both splits.
         out: folder for the results; see `training.train`.
         recipe: how to train.
-        network: "edge_unet" or "unet_2020".
-        encoder_weights: see `weights.load_encoder`.
-        photo_size: photos are squeezed to this square in pixels, and the model is used at it.
-        freeze_encoder: train the decoder alone.
-        alpha: width of edge_unet's encoder.
+        setup: what to train.
 
     Returns:
         The description stored in the model file.
 
     Raises:
-        DataError: a split is empty.
+        DataError: a split is empty, a mask holds a class that the model shall not know, or a named source is missing.
+        TrainingError: `out` holds another training.
+        ModelError: the weights to start from are missing or belong to another network.
     """
-    out = Path(out)
+    out, names = Path(out), CLASSES[setup.classes]
     parts = {split: manifest[manifest["split"] == split] for split in ("train", "validation")}
     for split, part in parts.items():
         if part.empty:
             raise DataError(f"The split {split} has no photo. Give more groups, or a split column.")
+    photo_weights = _photo_weights(parts["train"], setup.source_weights)
     keras.utils.set_random_seed(recipe.seed)
-    if network == "unet_2020":
-        model = models.unet_2020(photo_size, encoder_weights=encoder_weights)
+    encoder_weights = None if setup.weights else setup.encoder_weights
+    if setup.network == "unet_2020":
+        model = models.unet_2020(setup.photo_size, len(names), encoder_weights)
     else:
-        model = models.edge_unet(alpha=alpha, encoder_weights=encoder_weights)
-    if encoder_weights is not None:  # batch norms without statistics to keep must find their own
-        models.set_encoder_trainable(model, not freeze_encoder)
-    pairs = {split: load_arrays(part, photo_size) for split, part in parts.items()}
-    train(model, pairs["train"], pairs["validation"], out, recipe, [EpochLine(recipe.epochs)])
-    about = {"network": network, "alpha": alpha, "classes": ["background", "corrosion"], "size": photo_size,
+        model = models.edge_unet(None, len(names), setup.alpha, encoder_weights)
+    if setup.weights:
+        start_from(model, setup.weights)
+    if setup.weights or encoder_weights or setup.freeze_encoder:  # else batch norms must find their own statistics
+        models.set_encoder_trainable(model, not setup.freeze_encoder)
+    pairs = {split: load_arrays(part, setup.photo_size, setup.classes == "corrosion") for split, part in parts.items()}
+    highest = max(int(masks.max(initial=0)) for _, masks in pairs.values())
+    if highest >= len(names):
+        raise DataError(f"A mask holds class {highest}, but {setup.classes!r} ends at {len(names) - 1}. "
+                        f"Train {' or '.join(CLASSES)}, or use one source of the data.")
+    same_as_stored(out / "setup.json", asdict(setup))
+    train(model, pairs["train"], pairs["validation"], out, recipe, [EpochLine(recipe.epochs)], photo_weights)
+    about = {"network": setup.network, "alpha": setup.alpha, "classes": list(names), "size": setup.photo_size,
              "threshold": 0.5, "version": __version__}
     threshold, iou = best_threshold(keras_segmenter(model, about), parts["validation"])
     about |= {"threshold": threshold, "validation_iou": iou}
     save_model(out / "model.npz", model, about)
     return about
+
+
+def with_extra(manifest: pd.DataFrame, extra: pd.DataFrame) -> pd.DataFrame:
+    """Add the training photos of another data set to a manifest, as the source "extra"."""
+    extra = extra[extra["split"] == "train"]
+    extra = extra.assign(source="extra", group="extra/" + extra["group"])
+    return pd.concat([manifest, extra], ignore_index=True)
+
+
+def _photo_weights(photos: pd.DataFrame, source_weights: dict[str, float]) -> np.ndarray | None:
+    if not source_weights:
+        return None
+    sources = photos["source"] if "source" in photos else pd.Series("", photos.index)
+    missing = sorted(set(source_weights) - set(sources))
+    if missing:
+        raise DataError(f"No training photo has the source {missing[0]!r}. There are {sorted(set(sources.dropna()))}.")
+    return np.array([source_weights.get(source, 1.0) for source in sources])
 
 
 class EpochLine(keras.callbacks.Callback):

@@ -60,8 +60,8 @@ def compare(before: Path | str, after: Path | str) -> list[Trend]:
 def differences(before: Path | str, after: Path | str) -> list[str]:
     """Why a change may not be one of the assets: other settings of the two reports, in words."""
     old, new = _read(before), _read(after)
-    return [f"{what} was {old[what]} and is {new[what]}" for what in ("model", "threshold", "scale")
-            if old[what] != new[what]]
+    return [f"{what} was {old.get(what)} and is {new.get(what)}" for what in ("model", "threshold", "sure", "scale")
+            if old.get(what) != new.get(what)]
 
 
 def write_trends(before: Path | str, after: Path | str, out: Path | str) -> list[Trend]:

@@ -47,11 +47,20 @@ def load_weights(model: keras.Model, path: Path | str) -> None:
     """
     entries = _read(path)
     for name, variable in _named_variables(model):
-        stored = entries.get(name)
-        if stored is None or stored.shape != tuple(variable.shape):
-            raise ModelError(f"{path}: these weights belong to another network ({name} does not fit). "
-                             f"Build the model as the file's description says: {entries[_ABOUT]}")
-        variable.assign(stored.astype(np.float32))
+        _fill(name, variable, entries, path)
+
+
+def start_from(model: keras.Model, path: Path | str) -> None:
+    """Fill a model with the weights of a file, but for its last layers where the file knows other classes.
+
+    Raises:
+        ModelError: the file is no model file, or was made from another network.
+    """
+    entries = _read(path)
+    other_classes = len(json.loads(str(entries[_ABOUT])).get("classes", ())) != model.output_shape[-1]
+    for name, variable in _named_variables(model):
+        if not (other_classes and name.startswith("logits")):
+            _fill(name, variable, entries, path)
 
 
 def build_model(path: Path | str, size: int | None = None) -> keras.Model:
@@ -119,6 +128,14 @@ def load_encoder(model: keras.Model, source: str | None, alpha: float) -> None:
                              "Use the alpha that the file was made with, or encoder_weights='imagenet' (fetched once), "
                              "or None to start from random weights.")
         layer.set_weights([s.astype(np.float32) for s in stored])
+
+
+def _fill(name: str, variable: keras.Variable, entries: dict[str, np.ndarray], path: Path | str) -> None:
+    stored = entries.get(name)
+    if stored is None or stored.shape != tuple(variable.shape):
+        raise ModelError(f"{path}: these weights belong to another network ({name} does not fit). "
+                         f"Build the model as the file's description says: {entries[_ABOUT]}")
+    variable.assign(stored.astype(np.float32))
 
 
 def _named_variables(model: keras.Model) -> Iterator[tuple[str, keras.Variable]]:

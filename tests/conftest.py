@@ -90,7 +90,7 @@ def red_segmenter():
         red = photos[..., 0].astype(np.float32) - photos[..., 2] - 60
         return np.stack([-red, red], -1)
 
-    return Segmenter(logits, {"size": 96, "classes": ["background", "corrosion"], "threshold": 0.5})
+    return Segmenter(logits, {"network": "red", "size": 96, "classes": ["background", "corrosion"], "threshold": 0.5})
 
 
 @pytest.fixture(scope="session")

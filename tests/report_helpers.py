@@ -16,7 +16,7 @@ CREATED = "2026-01-02T03:04:05+00:00"
 class ColourSegmenter:
     """Corrosion is what is redder than blue; probability 0.9 at RUST and 0 at STEEL."""
 
-    classes, threshold, about = ("background", "corrosion"), 0.5, {"network": "colour"}
+    classes, threshold, size, about = ("background", "corrosion"), 0.5, 64, {"network": "colour"}
 
     def __init__(self, seconds: float = 0.0):
         self.seconds = seconds
@@ -25,6 +25,10 @@ class ColourSegmenter:
         time.sleep(self.seconds)
         pixels = photo.astype(np.float32)
         return np.clip((pixels[..., 0] - pixels[..., 2]) * 0.9 / 120, 0, 1)
+
+    def logits(self, photos):
+        corrosion = np.stack([self.probability(photo) for photo in photos]).clip(1e-6, 1 - 1e-6)
+        return np.log(np.stack([1 - corrosion, corrosion], -1))
 
 
 def photo_with(*boxes, size=(80, 60)):

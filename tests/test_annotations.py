@@ -37,6 +37,17 @@ def test_rle_round_trip_of_any_mask_and_part():
         np.testing.assert_array_equal(decode_rle(encode_rle(mask, whole.shape, 3, 2)), whole)
 
 
+def test_rle_of_a_small_mask_at_full_size_takes_the_nearest_pixels():
+    rng = np.random.default_rng(2)
+    for mask in random_masks():
+        (h, w), (height, width) = mask.shape, mask.shape + rng.integers(0, 30, 2)
+        whole = np.zeros((h + 2, w + 3), bool)
+        whole[1:1 + h, 2:2 + w] = mask
+        full = whole[np.arange(height + 2) * (h + 2) // (height + 2)][:, np.arange(width + 3) * (w + 3) // (width + 3)]
+        found = encode_rle(mask, (int(height) + 2, int(width) + 3), 2, 1, whole.shape)
+        np.testing.assert_array_equal(decode_rle(found), full)
+
+
 def test_rle_by_hand():
     mask = np.array([[0, 1, 0], [1, 1, 0]], bool)  # columns: 01 11 00
     assert encode_rle(mask, (2, 3)) == {"size": [2, 3], "counts": [1, 1, 0, 2, 2]}

@@ -1,7 +1,16 @@
 import numpy as np
 import pytest
 
-from corroseg_utils.augment import FAULTS, GEOMETRY_2020, INSPECTION, Augmentation, augment_pair, degrade, random_affine
+from corroseg_utils.augment import (
+    FAULTS,
+    GEOMETRY_2020,
+    INSPECTION,
+    Augmentation,
+    augment_pair,
+    degrade,
+    paste_damage,
+    random_affine,
+)
 
 STILL = Augmentation(flip=False, shear=0, zoom=0)
 
@@ -116,3 +125,15 @@ def test_faults_strike_as_often_as_told():
     assert degrade(photo, 0.0, np.random.default_rng(0)) is photo
     untouched = sum(degrade(photo, 0.2, np.random.default_rng(seed)) is photo for seed in range(200))
     assert untouched / 200 == pytest.approx(0.8 ** len(FAULTS), abs=0.12)
+
+
+def test_pasted_damage_brings_its_mask_along():
+    photo, mask = np.full((40, 40, 3), 200, np.uint8), np.zeros((40, 40), np.uint8)
+    mask[:5] = 2
+    donor, donor_mask = np.full((40, 40, 3), 50, np.uint8), np.zeros((40, 40), np.uint8)
+    donor_mask[10:30, 10:30] = 3
+    pasted, pasted_mask = paste_damage(photo, mask, donor, donor_mask)
+    assert np.array_equal(pasted_mask, mask + donor_mask) and pasted.dtype == pasted_mask.dtype == np.uint8
+    assert (pasted[15:25, 15:25] == 50).all() and (pasted[:4] == 200).all() and (pasted[:, 36:] == 200).all()
+    assert 50 < pasted[10, 20, 0] < 200  # blended at the border
+    assert np.array_equal(paste_damage(photo, mask, donor, np.zeros_like(mask))[0], photo)

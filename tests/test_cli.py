@@ -201,3 +201,46 @@ def test_the_command_itself_with_a_model_file(shared_data_2020, model_file, tmp_
     assert "Traceback" not in run.stderr
     mask = read_mask(tmp_path / "out" / "a b_mask.png")
     assert mask.shape == (64, 96) and set(np.unique(mask)) <= {0, 255}
+
+
+@pytest.mark.slow
+def test_a_model_for_damage_classes_is_scored_class_by_class(shared_data_2020, trained, tmp_path, capsys):
+    out = tmp_path / "classes"
+    options = ["--classes", "damage", "--weights", str(trained / "model.npz"), "--loss", "lovasz", "--ema", "0.9",
+               "--crop", "0.4", "0.8", "--paste", "0.5"]
+    assert main(["train", str(shared_data_2020), "--out", str(out), *TINY_TRAINING, *options]) == 0
+    assert json.loads((out / "setup.json").read_text())["classes"] == "damage"
+    assert json.loads((out / "recipe.json").read_text())["augmentation"]["crop"] == [0.4, 0.8]
+    capsys.readouterr()
+    command = ["evaluate", str(shared_data_2020), "--split", "all", "--model", str(out / "model.npz")]
+    assert main([*command, "--json"]) == 0
+    scores = json.loads(capsys.readouterr().out)
+    assert list(scores["class_iou"]) == ["background", "cor", "rus", "pit", "lom"]
+    truth = sum(np.bincount(load_mask(row["photo"], row["findings"], photo_size(row["photo"])).ravel(), minlength=5)
+                for row in read_data(shared_data_2020).to_dict("records"))
+    assert np.array_equal(np.sum(scores["confusion"], 1), truth)
+    assert main(command) == 0
+    text = capsys.readouterr().out
+    assert "mean IoU" in text and "lom" in text
+    assert main(["train", str(shared_data_2020), "--out", str(out), *TINY_TRAINING]) == 2
+    assert "setup.json holds a training with another" in capsys.readouterr().err
+
+
+def test_photos_of_another_data_set_are_added(shared_data_2020, data_2020, tmp_path, monkeypatch):
+    from corroseg_utils import training_run
+
+    seen = {}
+    monkeypatch.setattr(training_run, "train_model", lambda manifest, out, recipe, setup: seen.update(
+        photos=manifest, setup=setup) or {"validation_iou": 0.0, "threshold": 0.5})
+    command = ["train", str(shared_data_2020), "--out", str(tmp_path), "--extra", str(data_2020)]
+    assert main([*command, "--source-weights", "extra=0.5"]) == 0
+    extra = seen["photos"][seen["photos"]["source"] == "extra"]
+    assert len(seen["photos"]) == 12 and len(extra) == 4 and (extra["split"] == "train").all()  # its train split alone
+    assert extra["group"].unique().tolist() == ["extra/CDM_1", "extra/CDM_2"]
+    train_photos = seen["photos"][seen["photos"]["split"] == "train"]
+    assert training_run._photo_weights(train_photos, seen["setup"].source_weights).tolist() == 4 * [1] + 4 * [0.5]
+    with pytest.raises(training_run.DataError, match="No training photo has the source 'x'"):
+        training_run._photo_weights(train_photos, {"x": 2.0})
+    for wrong in ("extra", "extra=0", "extra=a"):
+        with pytest.raises(SystemExit):
+            main([*command, "--source-weights", wrong])

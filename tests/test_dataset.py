@@ -2,7 +2,6 @@ from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from conftest import HEIGHT, JOBS, WIDTH, tiny_photo
 
@@ -10,7 +9,6 @@ from corroseg_utils.dataset import (
     CLASS_NAMES,
     DataError,
     Finding,
-    hold_out_fold,
     job_of,
     load_arrays,
     load_mask,
@@ -164,18 +162,6 @@ def test_split_of_known_names_never_changes():
     assert split_by_group([7]) == split_by_group(["7"])
 
 
-def test_hold_out_a_fold():
-    manifest = pd.DataFrame({"group": [f"g{number // 2}" for number in range(200)],
-                             "fold": [number // 40 for number in range(200)]})
-    held_out = hold_out_fold(manifest, 2)
-    assert (held_out["split"] == "test").tolist() == (manifest["fold"] == 2).tolist()
-    assert held_out.groupby("group")["split"].nunique().max() == 1
-    assert (held_out["split"] == "validation").sum() in range(4, 40)
-    for wrong in (manifest, 9), (manifest.drop(columns="fold"), 0):
-        with pytest.raises(DataError, match="no fold"):
-            hold_out_fold(*wrong)
-
-
 def test_where_findings_overlap_the_more_severe_one_wins():
     strips = np.full((4, 5), 0, np.uint8)
     findings = []
@@ -237,8 +223,6 @@ def test_the_real_photos():
     assert len(manifest) == 1139
     assert manifest["source"].value_counts().to_dict() == {"cis": 600, "virginia_tech": 387, "web": 152}
     assert manifest.groupby("group")["fold"].nunique().max() == 1
-    held_out = hold_out_fold(manifest, 0)
-    assert held_out.groupby("group")["split"].nunique().max() == 1
     for _, part in manifest.groupby("source"):
         photo, mask = load_pair(part.iloc[0])
         assert photo.shape[:2] == mask.shape

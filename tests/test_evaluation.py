@@ -3,11 +3,24 @@
 from collections import Counter
 
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import HEIGHT, WIDTH
 
 from corroseg_utils.dataset import read_data
-from corroseg_utils.evaluation import best_threshold, evaluate, predict, threshold_scores
+from corroseg_utils.evaluation import (
+    COUNTS,
+    best_threshold,
+    border_band,
+    evaluate,
+    evaluate_classes,
+    found_regions,
+    photo_counts,
+    pooled_scores,
+    predict,
+    share_error,
+    threshold_scores,
+)
 from corroseg_utils.metrics import confusion, corrosion_scores
 from corroseg_utils.photos import write_jpeg
 from corroseg_utils.segmenter import Segmenter, load_segmenter, softmax
@@ -141,3 +154,71 @@ def test_without_corrosion_the_threshold_stays_in_the_middle(shared_data_2020):
     assert best_threshold(constant_segmenter(0.3), clean) == (0.5, 0.0)  # 0 would mark every pixel of every photo
     scores = evaluate(constant_segmenter(0.3), clean)
     assert np.isnan(scores["iou"]) and np.isnan(scores["iou_interval"]).all() and scores["accuracy"] == 1
+
+
+def counts_table(*rows):
+    return pd.DataFrame([{"photo": f"{n}.jpg", "group": f"g{n}", **dict(zip(COUNTS, row, strict=True))}
+                         for n, row in enumerate(rows)])
+
+
+def test_pooled_scores_by_hand():
+    # 200 pixels each: two corroded photos, one almost clean, two clean.
+    scores = pooled_scores(counts_table((150, 0, 10, 40), (100, 20, 0, 80), (199, 0, 1, 0), (200, 0, 0, 0),
+                                        (190, 10, 0, 0)))
+    assert scores["iou"] == pytest.approx(120 / (120 + 11 + 30)) and scores["photos"] == scores["groups"] == 5
+    assert scores["clean_marked"] == pytest.approx(10 / 400) and scores["clean_photos"] == 2
+    assert scores["share_error"] == pytest.approx((10 / 50 + 20 / 80) / 2)  # 0.5 % is too little to count
+    low, high = scores["f1_interval"]
+    assert low <= scores["f1"] <= high
+
+
+def test_without_corrosion_or_without_clean_photos_there_is_nan():
+    assert np.isnan(share_error(np.array([[[99, 1], [0, 0]]])))
+    assert np.isnan(pooled_scores(counts_table((1, 1, 1, 1)))["clean_marked"])
+
+
+def test_photo_counts_name_the_photos(shared_data_2020, red_segmenter):
+    manifest = read_data(shared_data_2020)
+    table = photo_counts(red_segmenter, manifest)
+    assert table["photo"].tolist() == [photo.name for photo in manifest["photo"]]
+    assert table["group"].tolist() == manifest["group"].tolist()
+    assert (table[COUNTS].sum(axis=1) == HEIGHT * WIDTH).all()
+    assert evaluate(red_segmenter, manifest) == {**pooled_scores(table), "threshold": 0.5}
+
+
+def test_classes_are_scored_one_by_one(shared_data_2020):
+    """Red is damage, in the left half of a photo pit (as in the masks), elsewhere rus, where cor would be right."""
+    def logits(photos):
+        red = photos[..., :1].astype(np.float32) - photos[..., 2:] - 60
+        left = np.broadcast_to(np.where(np.arange(96) < 48, 1.0, -1.0)[:, None], red.shape)
+        return np.concatenate([-red, red - 90, red - left, red + left, red - 90], -1)
+
+    segmenter = Segmenter(logits, {"size": 96, "classes": ["background", "cor", "rus", "pit", "lom"], "threshold": 0.5})
+    manifest = read_data(shared_data_2020)
+    scores = evaluate_classes(segmenter, manifest[[bool(findings) for findings in manifest["findings"]]])
+    counts = np.array(scores["confusion"])
+    assert counts.sum() == 4 * HEIGHT * WIDTH
+    assert scores["class_recall"]["pit"] > 0.9 and scores["class_iou"]["pit"] > 0.9
+    assert counts[1, 2] > 0.9 * counts[1].sum()  # cor was called rus
+    assert scores["class_iou"]["cor"] == 0 and np.isnan(scores["class_iou"]["lom"])
+    defined = [scores["class_iou"][name] for name in ("background", "cor", "rus", "pit")]
+    assert scores["mean_iou"] == pytest.approx(np.mean(defined))
+
+
+def test_the_band_at_a_border_by_hand():
+    truth = np.zeros((5, 8), bool)
+    truth[:, 4:] = True
+    for width, columns in ((0, []), (1, [3, 4]), (2, [2, 3, 4, 5])):
+        assert np.flatnonzero(border_band(truth, width).all(0)).tolist() == columns
+        assert border_band(truth, width).any(0).sum() == len(columns)
+    for whole in (np.zeros((4, 4), bool), np.ones((4, 4), bool)):
+        assert not border_band(whole, 3).any()
+
+
+def test_found_regions_by_hand():
+    truth, prediction = np.zeros((10, 10), bool), np.zeros((10, 10), bool)
+    truth[0:2, 0:4] = truth[5:7, 5:7] = True
+    prediction[0:2, 0:3] = True
+    found = found_regions(truth, prediction)
+    assert found["area"].tolist() == [8, 4] and found["found"].tolist() == pytest.approx([0.75, 0])
+    assert len(found_regions(np.zeros((4, 4), bool), prediction[:4, :4])) == 0

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from corroseg_utils.findings import corroded_share, find_regions
+from corroseg_utils.findings import corroded_share, find_regions, mark
 
 
 def probabilities():
@@ -51,6 +51,19 @@ def test_share_and_interval_by_hand():
     assert share.high == 100 * 8 / 48  # at 0.25 nothing joins
 
 
+def test_a_faint_region_counts_only_where_it_is_sure_somewhere():
+    probability = probabilities()
+    assert mark(probability, 0.5).sum() == 8
+    assert mark(probability, 0.5, 0.8).sum() == 6  # the pair of 0.6 goes
+    probability[4, 6] = 0.8
+    assert mark(probability, 0.5, 0.8).sum() == 8  # one sure pixel keeps its whole region
+    assert not mark(np.zeros((3, 3), np.float32), 0.5, 0.8).any()
+    assert mark(probability, 0.5, 0.3).sum() == 8  # below the threshold it demands nothing
+    share = corroded_share(probabilities(), 0.5, sure=0.8)
+    # Odds 4 times 3 are 12: 0.92, which nothing reaches; 4 / 3 are 0.57, which the pair does.
+    assert (share.percent, share.low, share.high) == (100 * 6 / 48, 0, 100 * 8 / 48)
+
+
 def test_share_of_a_surface():
     surface = np.zeros((6, 8), bool)
     surface[0:2] = True
@@ -93,4 +106,20 @@ def test_grade_agreement_by_hand(tmp_path):
         save(tmp_path / "masks" / f"{name}.png", mask)
     found = grade_agreement(Reading(), read_pairs(tmp_path / "images", tmp_path / "masks"))
     assert found == {"photos": 3, "d610_exact": 0.3333, "d610_within_one": 0.6667, "imo_exact": 0.3333,
-                     "in_interval": 0.3333}
+                     "in_interval": 0.3333, "clean": 0, "clean_exact": None}
+
+
+def test_tuning_drops_faint_marks_on_clean_photos_and_keeps_sure_ones_whole():
+    from corroseg_utils.grade_agreement import THRESHOLDS, tune
+
+    def pair(true, seen):
+        truth, probability = np.zeros((50, 50), bool), np.full((50, 50), 0.05, np.float32)
+        truth[:true], probability[:true], probability[:1, :seen] = True, 0.72, 0.97
+        return truth, probability
+
+    faint = np.zeros((50, 50), np.float32)
+    faint[:10] = 0.85  # more than corrosion has at its borders, so that no threshold alone tells them apart
+    pairs = [pair(10, 5), pair(20, 5), (np.zeros((50, 50), bool), faint)]
+    threshold, sure = tune(pairs)
+    assert threshold <= 0.7 and sure in (0.9, 0.95)
+    assert tune(pairs[:2]) == (THRESHOLDS[0], None)  # nothing faint to drop: no demand

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from corroseg_utils.losses import CrossEntropyDice, dice_loss
+from corroseg_utils.losses import CrossEntropyDice, CrossEntropyLovasz, dice_loss, lovasz_loss
 
 MASK = np.array([[[0, 1], [1, 1]]], np.uint8)
 
@@ -61,3 +61,29 @@ def test_dice_is_pooled_over_the_batch():
 def test_the_loss_survives_being_saved():
     loss = keras.losses.deserialize(keras.losses.serialize(CrossEntropyDice(0.5)))
     assert isinstance(loss, CrossEntropyDice) and loss.dice_weight == 0.5
+
+
+def test_lovasz_is_1_minus_iou_for_sure_answers():
+    mask = np.array([[[0, 1, 1, 1], [0, 0, 0, 0]]], np.uint8)
+    answer = np.array([[[1, 1, 1, 0], [0, 0, 1, 0]]])  # 2 found, 1 missed, 2 false alarms
+    assert float(lovasz_loss(mask, sure(answer, 2))) == pytest.approx(1 - 2 / 5, abs=1e-5)
+    assert float(lovasz_loss(mask, sure(mask, 2))) == pytest.approx(0, abs=1e-5)
+    assert float(lovasz_loss(np.zeros((1, 2, 2), np.uint8), sure(np.ones((1, 2, 2), int), 2))) == 0
+
+
+def test_lovasz_of_two_pixels_by_hand():
+    # Errors 0.8 (a missed pixel) and 0.6 (a false alarm). With the first wrong alone 1 - IoU is 1, with both it is 1:
+    # so all the weight lies on the first.
+    logits = np.log(np.array([[[[0.8, 0.2], [0.4, 0.6]]]], np.float32))
+    assert float(lovasz_loss(np.array([[[1, 0]]]), logits)) == pytest.approx(0.8)
+    # Errors 0.6 (false alarm: 1 - IoU is 1/2) and 0.1 (then a miss: 1).
+    logits = np.log(np.array([[[[0.1, 0.9], [0.4, 0.6]]]], np.float32))
+    assert float(lovasz_loss(np.array([[[1, 0]]]), logits)) == pytest.approx(0.6 / 2 + 0.1 / 2)
+    assert float(CrossEntropyLovasz()(np.array([[[1, 0]]]), logits)) == pytest.approx(
+        0.35 - (math.log(0.9) + math.log(0.4)) / 2)
+
+
+def test_lovasz_averages_the_classes_that_are_there():
+    mask = np.array([[[0, 1], [2, 2]]], np.uint8)
+    answer = np.array([[[0, 1], [2, 0]]])
+    assert float(lovasz_loss(mask, sure(answer, 4))) == pytest.approx((0 + 1 / 2) / 2, abs=1e-5)

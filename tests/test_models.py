@@ -252,3 +252,21 @@ def test_the_shipped_model_can_be_used():
     model = weights.build_model(weights.SHIPPED)
     assert all(np.isfinite(np.asarray(variable)).all() for variable in model.variables)  # none overflowed float16
     assert model.output_shape[-1] == len(about["classes"])
+
+
+def test_a_whole_network_starts_from_a_file(edge_network, model_file):
+    same, other = models.edge_unet(None, 2, 0.35, None), models.edge_unet(None, 5, 0.35, None)
+    for model in (same, other):
+        fresh = model.get_layer("logits_half").get_weights()[0]
+        weights.start_from(model, model_file)
+        for name in ("Conv1", "decoder_4_conv"):
+            for new, old in zip(model.get_layer(name).get_weights(), edge_network.get_layer(name).get_weights(),
+                                strict=True):
+                np.testing.assert_allclose(new, old, atol=1e-3)
+        last = model.get_layer("logits_half").get_weights()[0]
+        if model is same:
+            np.testing.assert_allclose(last, edge_network.get_layer("logits_half").get_weights()[0], atol=1e-3)
+        else:
+            assert np.array_equal(last, fresh)  # five classes cannot start from two
+    with pytest.raises(weights.ModelError, match="belong to another network"):
+        weights.start_from(models.edge_unet(None, 2, 0.5, None), model_file)

@@ -77,3 +77,27 @@ def test_without_augmentation_one_pass_in_order(encoded):
 def test_a_size_without_augmentation_is_refused(encoded):
     with pytest.raises(ValueError, match="keep their size 32; size=16"):
         make_dataset(*encoded, 8, 16)
+
+
+def test_weights_decide_how_often_a_pair_is_drawn(encoded):
+    weights = np.zeros(COUNT)
+    weights[[3, 7]] = 1, 3
+    photos, masks = take(make_dataset(*encoded, 8, augmentation=FLIP, weights=weights), 50)
+    assert np.array_equal(photos[..., 0], masks * 50)
+    numbers = photos[:, 0, 0, 1].tolist()
+    assert set(numbers) == {3, 7} and 60 < numbers.count(3) < 140
+    rest, _ = take(make_dataset(*encoded, 8, augmentation=FLIP, weights=weights, start=80), 40)
+    assert np.array_equal(rest, photos[80:])
+
+
+def test_damage_of_other_pairs_is_pasted(encoded):
+    clean = np.zeros_like(encoded[1])
+    clean[::2, 8:24, 8:24] = 1  # half of the pairs are damaged
+    photos = np.repeat(clean[..., None] * 200, 3, -1)
+
+    def damaged(probability):
+        pasted, masks = take(make_dataset(photos, clean, 8, augmentation=Augmentation(paste=probability)), COUNT // 8)
+        assert (pasted[masks == 0] < 200).all() and (pasted[masks > 0] > 20).all()
+        return (masks > 0).any((1, 2)).mean()
+
+    assert damaged(0.0) == 0.5 and 0.65 < damaged(1.0) < 0.85

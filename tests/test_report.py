@@ -9,13 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from report_helpers import files_in, photo_with, report_on, sample_photos, save
+from report_helpers import CREATED, files_in, photo_with, report_on, sample_photos, save
 
-from corroseg_utils.annotations import decode_rle
+from corroseg_utils.annotations import decode_rle, read_coco
 from corroseg_utils.assets import group_photos, list_photos, printable, safe_key
 from corroseg_utils.errors import CorrosegError
-from corroseg_utils.report import Settings
+from corroseg_utils.report import Settings, make_report
 from corroseg_utils.report_files import CSV_COLUMNS
+from corroseg_utils.segmenter import Segmenter
 
 HELPERS = Path(__file__).with_name("report_helpers.py")
 
@@ -89,6 +90,79 @@ def test_coco_masks_equal_the_corrosion_at_full_size_even_at_half_scale(tmp_path
     np.testing.assert_array_equal(mask, photo[..., 0] > photo[..., 2])
     assert [a["bbox"] for a in coco["annotations"]] == [[0, 0, 40, 30], [60, 40, 4, 4]]
     assert [a["area"] for a in coco["annotations"]] == [1200, 16]
+
+
+def test_tiles_see_what_the_whole_view_is_too_coarse_for(tmp_path, red_segmenter):
+    specks = [(x, y, x + 4, y + 4) for x in range(20, 760, 60) for y in range(20, 560, 60)]
+    save(tmp_path / "photos" / "a.png", photo_with(*specks, size=(768, 576)))
+    found = {}
+    for scale in (None, 0.5, 1.0):
+        make_report(tmp_path / "photos", tmp_path / str(scale), red_segmenter, settings=Settings(scale=scale),
+                    created=CREATED, quiet=True)
+        content = json.loads((tmp_path / str(scale) / "findings.json").read_text())
+        assert content["scale"] == scale
+        found[scale] = content["photos"][0]["corroded_percent"]
+    # Each speck is half a pixel of the whole view, 2 x 2 pixels at half scale and 4 x 4 at full scale.
+    everything = round(100 * 16 * len(specks) / (768 * 576), 6)
+    assert found == {None: 0, 0.5: everything, 1.0: everything}
+
+
+def test_a_model_of_several_classes_names_each_finding(tmp_path):
+    def logits(photos):  # background, rust where it is red, pitting where it is blue
+        photos = photos.astype(np.float32)
+        red, blue = photos[..., 0] - photos[..., 2] - 60, photos[..., 2] - photos[..., 0] - 60
+        return np.stack([np.zeros_like(red), red, blue], -1)
+
+    about = {"network": "colours", "size": 96, "classes": ["background", "rus", "pit"], "threshold": 0.5}
+    photo = photo_with((0, 0, 40, 30), size=(96, 72))
+    photo[40:50, 60:90] = (40, 60, 200)
+    save(tmp_path / "photos" / "CDM_1_a.png", photo)
+    make_report(tmp_path / "photos", tmp_path / "out", Segmenter(logits, about), created=CREATED, quiet=True)
+    (found,) = json.loads((tmp_path / "out" / "findings.json").read_text())["photos"]
+    assert [(f["class"], f["area_pixels"], f["box"]) for f in found["findings"]] == [
+        ("rus", 1200, [0, 0, 40, 30]), ("pit", 300, [60, 40, 30, 10])]
+    with open(tmp_path / "out" / "findings.csv", newline="", encoding="utf-8") as file:
+        assert [row["class"] for row in csv.DictReader(file)] == ["rus", "pit"]
+    ((name, mask),) = read_coco(tmp_path / "out" / "coco.json", tmp_path / "photos")
+    assert np.bincount(mask.ravel(), minlength=5).tolist() == [96 * 72 - 1500, 0, 1200, 300, 0]
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "pitting" in page and "loss of material" not in page  # the legend names what was found
+
+
+def test_a_trained_network_of_all_classes_from_file_to_report(tmp_path):
+    from corroseg_utils.cli import main
+    from corroseg_utils.dataset import CLASS_NAMES
+    from corroseg_utils.models import edge_unet
+    from corroseg_utils.segmenter import load_segmenter
+    from corroseg_utils.weights import save_model
+
+    network = edge_unet(None, 5, 0.35, None)
+    bias = network.get_layer("logits_half").bias
+    bias.assign([-1.0, 0.0, 0.2, 0.0, 0.0])  # untrained as it is, it then finds something
+    save_model(tmp_path / "model.npz", network, {"network": "edge_unet", "alpha": 0.35, "classes": list(CLASS_NAMES),
+                                                 "size": 64, "threshold": 0.5, "version": "test"})
+    noise = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
+    path = save(tmp_path / "photos" / "a.png", noise)
+    assert main(["report", str(path.parent), "--out", str(tmp_path / "out"), "--model",
+                 str(tmp_path / "model.npz")]) == 0
+    (photo,) = json.loads((tmp_path / "out" / "findings.json").read_text())["photos"]
+    probabilities = load_segmenter(tmp_path / "model.npz").class_probabilities(noise)
+    best = probabilities[..., 1:].argmax(-1) + 1
+    annotations = json.loads((tmp_path / "out" / "coco.json").read_text())["annotations"]
+    assert photo["findings"]
+    for finding, annotation in zip(photo["findings"], annotations, strict=False):
+        votes = np.bincount(best[decode_rle(annotation["segmentation"])], minlength=5)
+        assert finding["class"] == CLASS_NAMES[votes.argmax()] == CLASS_NAMES[annotation["category_id"]]
+
+
+def test_a_region_that_is_sure_nowhere_is_left_out(tmp_path):
+    photo = photo_with((0, 0, 8, 6))
+    photo[30:40, 30:50] = (140, 100, 70)  # probability 0.53
+    save(tmp_path / "photos" / "a.png", photo)
+    for sure, findings in ((None, 2), (0.8, 1)):
+        report_on(tmp_path / "photos", tmp_path / "out", settings=Settings(sure=sure))
+        content = json.loads((tmp_path / "out" / "findings.json").read_text())
+        assert (content["sure"], len(content["photos"][0]["findings"])) == (sure, findings)
 
 
 def test_small_regions_are_counted_but_not_listed(tmp_path):

@@ -52,6 +52,12 @@ class KillInEpoch2(keras.callbacks.Callback):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
+class Cut(keras.callbacks.Callback):
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == 1:
+            raise KeyboardInterrupt
+
+
 def run(out, recipe=RECIPE, callbacks=()):
     model = tiny_network()
     return train(model, TRAIN, VALIDATION, out, recipe, list(callbacks)), model.get_weights()
@@ -118,6 +124,29 @@ def test_another_training_in_the_same_folder_is_refused(undisturbed):
         with pytest.raises(TrainingError, match="recipe.json holds a training with another.*Give a new folder"):
             train(model, pairs, VALIDATION, out, other)
     assert (out / "recipe.json").read_text() == recipe
+
+
+def test_the_average_of_the_weights_is_what_is_scored_and_kept(tmp_path):
+    """Resumed after a cut too: the average goes on from where it stood."""
+    recipe = replace(RECIPE, ema=0.8)
+    log, weights = run(tmp_path / "whole", recipe)
+    cut = Cut()
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "cut", recipe, [cut])
+    assert_same(run(tmp_path / "cut", recipe), (None, log, weights))
+    model = tiny_network()
+    prediction = model.set_weights(weights) or np.asarray(model(VALIDATION[0])).argmax(-1)
+    iou = np.logical_and(prediction, VALIDATION[1]).sum() / np.logical_or(prediction, VALIDATION[1]).sum()
+    assert iou == pytest.approx(log["val_iou"].max(), abs=1e-4)
+    last = tiny_network()
+    training.compile_model(last, recipe)
+    last.optimizer.build(last.trainable_variables)
+    last.load_weights(tmp_path / "whole" / "epoch003.weights.h5")
+    best = 1 + log["val_iou"].idxmax()
+    if best == 3:  # the weights that training goes on with are not the average
+        assert not np.allclose(last.get_weights()[0], weights[0])
+        last.optimizer.finalize_variable_values(last.trainable_variables)
+        np.testing.assert_allclose(last.get_weights()[0], weights[0])
 
 
 def test_early_stopping_and_the_best_epoch(tmp_path):

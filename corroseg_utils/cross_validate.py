@@ -1,0 +1,142 @@
+"""Hold out each part of a data set in turn: every photo is scored by a model that never saw it.
+
+    python -m corroseg_utils.cross_validate DATA --out DIR [--folds 0 1 2 3 4 | --by-source] [options of `train`]
+
+DATA is a manifest CSV with a fold column, or, with --by-source, a source column. Run the same command again after an
+interruption: it goes on where it stopped. DIR/results.json holds the scores, DIR/<part>/ each training, and
+DIR/<part>/photos.csv its pixel counts photo by photo; with --classes damage or condition, DIR/<part>/classes.json holds
+its scores class by class.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+
+from corroseg_utils import cli
+from corroseg_utils.dataset import read_data
+from corroseg_utils.errors import CorrosegError
+from corroseg_utils.evaluation import class_scores, evaluate_classes, photo_counts, pooled_scores
+from corroseg_utils.folds import hold_out_fold, hold_out_source
+from corroseg_utils.photos import write_whole
+from corroseg_utils.reference import without_nan
+from corroseg_utils.segmenter import load_segmenter
+from corroseg_utils.training import same_as_stored
+
+CLASSES = "classes.json"  # in a part's folder: its scores class by class
+
+
+def cross_validate(data: Path, out: Path, parts: Sequence[int | str], train_options: Sequence[str] = (),
+                   source: str | None = None) -> dict:
+    """Hold out each part in turn, train on the rest, and pool the scores of all.
+
+    Args:
+        data: a manifest CSV.
+        out: folder for the trainings and results.json.
+        parts: folds by number, or sources by name.
+        train_options: further options of the command `train`.
+        source: use only this source of the data.
+
+    Returns:
+        `parts` and `train_options` as given; `sources`, by name, and `all`: the pooled scores of
+        `evaluation.pooled_scores`, and `iou_by_part`; `classes`: `evaluation.class_scores` over all parts, where
+        the models know more classes than corrosion. The same as in results.json.
+
+    Raises:
+        CorrosegError: a training failed; what went wrong was printed.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    settings = {"data": data.name, "source": source, "train_options": list(train_options)}
+    same_as_stored(out / "settings.json", settings)
+    counts = pd.concat([held_out_counts(data, out / name_of(part), part, train_options, source).assign(part=str(part))
+                        for part in parts], ignore_index=True)
+    results = {**settings, "parts": list(parts), "all": _scores(counts),
+               "sources": {name: _scores(rows) for name, rows in counts.groupby("source") if name}}
+    by_class = [json.loads(path.read_text()) for part in parts if (path := out / name_of(part) / CLASSES).is_file()]
+    if by_class:
+        confusion = np.sum([scores["confusion"] for scores in by_class], axis=0)
+        results["classes"] = class_scores(confusion, list(by_class[0]["class_iou"]))
+    results = without_nan(results)
+    text = json.dumps(results, indent=1) + "\n"
+    write_whole(out / "results.json", lambda file: file.write(text.encode()))
+    return results
+
+
+def held_out_counts(data: Path, out: Path, part: int | str, train_options: Sequence[str] = (),
+                    source: str | None = None) -> pd.DataFrame:
+    """Train without one part, unless `out` holds the model, and count its pixels: see `evaluation.photo_counts`.
+
+    Args:
+        data: a manifest CSV.
+        out: folder for the training and photos.csv.
+        part: fold by number, or source by name.
+        train_options, source: see `cross_validate`.
+
+    Raises:
+        CorrosegError: the training failed.
+    """
+    table = out / "photos.csv"
+    if not table.is_file():
+        if not (out / "model.npz").is_file():
+            hold_out = ["--fold", str(part)] if isinstance(part, int) else ["--held-out-source", part]
+            hold_out += ["--source", source] if source else []
+            if cli.main(["train", str(data), "--out", str(out), *hold_out, *train_options]):
+                raise CorrosegError(f"{out}: the training without part {part} failed; see above.")
+            keras.utils.clear_session()  # one process trains many models
+        manifest = read_data(data)
+        manifest = hold_out_fold(manifest, part) if isinstance(part, int) else hold_out_source(manifest, part)
+        test = manifest[(manifest["split"] == "test") & (source is None or manifest.get("source") == source)]
+        segmenter = load_segmenter(out / "model.npz")
+        if len(segmenter.classes) > 2:
+            classes = json.dumps(without_nan(evaluate_classes(segmenter, test, progress=True)), indent=1)
+            write_whole(out / CLASSES, lambda file: file.write(classes.encode()))
+        text = photo_counts(segmenter, test, progress=True).to_csv(index=False)
+        write_whole(table, lambda file: file.write(text.encode()))
+    return pd.read_csv(table, dtype={"photo": str, "group": str, "source": str}, keep_default_na=False)
+
+
+def name_of(part: int | str) -> str:
+    """Folder name of a part: "fold0", or the source's name."""
+    return f"fold{part}" if isinstance(part, int) else part
+
+
+def _scores(counts: pd.DataFrame) -> dict:
+    by_part = {part: pooled_scores(rows)["iou"] for part, rows in counts.groupby("part")}
+    return {**pooled_scores(counts), "iou_by_part": by_part}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m corroseg_utils.cross_validate", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, metavar="DATA")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    parts = parser.add_mutually_exclusive_group()
+    parts.add_argument("--folds", type=int, nargs="+", metavar="K", help="only these folds (default: all)")
+    parts.add_argument("--by-source", action="store_true", help="leave out one source at a time")
+    parser.add_argument("--source", metavar="S", help="use only this source")
+    options, train_options = parser.parse_known_args(arguments)
+    try:
+        manifest = read_data(options.data)
+        column = "source" if options.by_source else "fold"
+        if column not in manifest:
+            raise CorrosegError(f"{options.data}: there is no column {column!r} in it, which says what to hold out.")
+        found = sorted(np.unique(manifest[column]).tolist())
+        results = cross_validate(options.data, options.out, options.folds or found, train_options, options.source)
+    except CorrosegError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    for name, scores in {**results["sources"], "all": results["all"]}.items():
+        low, high = scores["iou_interval"]
+        print(f"{name:<16} IoU {scores['iou']:.3f} ({low:.3f} to {high:.3f})  F1 {scores['f1']:.3f}  "
+              f"{scores['photos']} photos")
+    print(f"All scores are in {options.out / 'results.json'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

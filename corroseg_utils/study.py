@@ -1,0 +1,117 @@
+"""Compare training recipes: each variant on some folds and seeds, and a table of what helped.
+
+    python -m corroseg_utils.study DATA --out DIR [--variants plain ema ...] [--folds 0] [--seeds 0] [train options]
+    python -m corroseg_utils.study --table
+
+DATA is a manifest CSV with a fold column. Trainings lie in DIR/<variant>/fold<k>_seed<s>/, and each adds its row to
+data/weights/training/study.json when it is done. Run the same command again after an interruption: rows that are there
+are not made again, trainings go on where they stopped, and a folder that holds a model.npz is only scored. Further
+options, such as --epochs 12 for a quick look, apply to every variant; give them a DIR of their own.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from corroseg_utils import DATA
+from corroseg_utils.cross_validate import held_out_counts
+from corroseg_utils.errors import CorrosegError
+from corroseg_utils.evaluation import pooled_scores
+from corroseg_utils.photos import write_whole
+from corroseg_utils.reference import without_nan
+
+RESULTS = DATA / "weights" / "training" / "study.json"
+PLAIN = ("--encoder-weights", "imagenet", "--epochs", "40")
+VARIANTS = {
+    "plain": (),
+    "virginia_tech alone": ("--source", "virginia_tech"),
+    "crops at full size": ("--crop", "0.5", "0.5"),
+    "lovasz": ("--loss", "lovasz"),
+    "ema": ("--ema", "0.998"),
+    "paste": ("--paste", "0.5"),
+    "clean sources first": ("--source-weights", "virginia_tech=3", "web=2"),
+    "with rendered photos": ("--extra", str(DATA), "--source-weights", "extra=0.5"),
+}
+"""Options of `train` that a variant has beside PLAIN."""
+
+
+def run_study(data: Path, out: Path, variants: Sequence[str], folds: Sequence[int], seeds: Sequence[int],
+              further: Sequence[str] = (), results: Path = RESULTS) -> pd.DataFrame:
+    """Train and score what is missing; the table of all rows, as `read_rows` gives it.
+
+    Args:
+        data: a manifest CSV with a fold column.
+        out: folder for the trainings.
+        variants: names in VARIANTS.
+        folds, seeds: each variant is trained for every pair of them.
+        further: options of `train` for all variants.
+        results: JSON file to add the rows to.
+
+    Raises:
+        CorrosegError: a training failed.
+    """
+    rows = json.loads(results.read_text()) if results.is_file() else []
+    for seed in seeds:  # all variants once before any a second time: the table is useful early
+        for fold in folds:
+            for variant in variants:
+                train_options = [*PLAIN, *VARIANTS[variant], *further]
+                run = {"variant": variant, "options": " ".join(train_options).replace(str(DATA), "data"),
+                       "fold": fold, "seed": seed}
+                if any(run.items() <= row.items() for row in rows):
+                    continue
+                counts = held_out_counts(data, out / variant.replace(" ", "_") / f"fold{fold}_seed{seed}", fold,
+                                         [*train_options, "--seed", str(seed)])
+                scores = {name: pooled_scores(photos) for name, photos in counts.groupby("source")}
+                rows.append({**run, "scores": without_nan(scores)})
+                text = json.dumps(rows, indent=1) + "\n"
+                write_whole(results, lambda file, text=text: file.write(text.encode()))
+    return read_rows(results)
+
+
+def read_rows(results: Path = RESULTS) -> pd.DataFrame:
+    """One row a training and source: variant, options, fold, seed, source, iou, f1, share_error, photos."""
+    rows = [{**{name: run[name] for name in ("variant", "options", "fold", "seed")}, "source": source,
+             **{name: scores[name] for name in ("iou", "f1", "share_error", "photos")}}
+            for run in json.loads(results.read_text()) for source, scores in run["scores"].items()]
+    return pd.DataFrame(rows)
+
+
+def study_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """Mean IoU of each variant by source, its spread (standard deviation; NaN for one run), and the number of runs.
+
+    Only variants that ran on the same folds and seeds can be compared: look at `runs` first.
+    """
+    groups = rows.groupby(["variant", "options", "source"], sort=False)
+    return groups["iou"].agg(mean="mean", spread="std", runs="size").reset_index()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m corroseg_utils.study", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, nargs="?", metavar="DATA")
+    parser.add_argument("--out", type=Path, metavar="DIR")
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS), metavar="V",
+                        help=f"of {', '.join(VARIANTS)} (default: all)")
+    parser.add_argument("--folds", type=int, nargs="+", default=[0], metavar="K")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], metavar="N")
+    parser.add_argument("--results", type=Path, default=RESULTS, metavar="PATH", help="JSON file of all rows")
+    parser.add_argument("--table", action="store_true", help="only print the table of the stored rows")
+    options, further = parser.parse_known_args(arguments)
+    if not options.table and (options.data is None or options.out is None):
+        parser.error("give DATA and --out, or --table")
+    try:
+        rows = read_rows(options.results) if options.table else run_study(
+            options.data, options.out, options.variants, options.folds, options.seeds, further, options.results)
+    except (CorrosegError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(study_table(rows).round(3).to_string(index=False))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,49 @@
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from corroseg_utils.dataset import DataError, read_manifest
+from corroseg_utils.folds import SAME_SCENE, hold_out_fold, hold_out_source
+
+REAL = Path(__file__).resolve().parent.parent.parent / "shared" / "real" / "manifest.csv"
+
+
+def test_hold_out_a_fold():
+    manifest = pd.DataFrame({"group": [f"g{number // 2}" for number in range(200)],
+                             "fold": [number // 40 for number in range(200)]})
+    held_out = hold_out_fold(manifest, 2)
+    assert (held_out["split"] == "test").tolist() == (manifest["fold"] == 2).tolist()
+    assert held_out.groupby("group")["split"].nunique().max() == 1
+    assert (held_out["split"] == "validation").sum() in range(4, 40)
+    for wrong in (manifest, 9), (manifest.drop(columns="fold"), 0):
+        with pytest.raises(DataError, match="no fold"):
+            hold_out_fold(*wrong)
+
+
+def test_two_photos_of_one_scene_stay_together():
+    manifest = pd.DataFrame({"group": ["virginia_tech/119", "virginia_tech/120", "web/1"], "fold": [3, 2, 2]})
+    assert (hold_out_fold(manifest, 3)["split"] == "test").tolist() == [True, True, False]
+    assert (hold_out_fold(manifest, 2)["split"] == "test").tolist() == [False, False, True]
+    assert hold_out_fold(manifest, 2)["group"].tolist() == ["virginia_tech/119", "virginia_tech/119", "web/1"]
+    alone = manifest.iloc[1:]
+    assert (hold_out_fold(alone, 2)["split"] == "test").all()  # its twin is not in the data
+
+
+def test_hold_out_a_source():
+    manifest = pd.DataFrame({"group": [f"g{number}" for number in range(60)], "source": ["web", "cis", "cis"] * 20})
+    held_out = hold_out_source(manifest, "web")
+    assert (held_out["split"] == "test").tolist() == [True, False, False] * 20
+    assert set(held_out["split"]) == {"train", "validation", "test"}
+    for wrong in (manifest, "x"), (manifest.drop(columns="source"), "web"):
+        with pytest.raises(DataError, match="no source"):
+            hold_out_source(*wrong)
+
+
+@pytest.mark.skipif(not REAL.is_file(), reason="the real photos are not here")
+def test_the_real_folds_divide_no_group():
+    manifest = read_manifest(REAL)
+    for fold in range(5):
+        held_out = hold_out_fold(manifest, fold)
+        assert held_out.groupby("group")["split"].nunique().max() == 1
+        assert not set(SAME_SCENE) & set(held_out["group"])
