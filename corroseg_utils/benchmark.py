@@ -17,7 +17,7 @@ from corroseg_utils.errors import CorrosegError
 from corroseg_utils.litert import load_interpreter, partitions
 
 SIZES, THREADS = (128, 256, 512), (1, 2)
-OPEN_BATCH, BATCH_1, EDGE, SIBLING = "unet_2020 open batch", "unet_2020 batch 1", "edge_unet", "edge_unet 0.35"
+OPEN_BATCH, BATCH_1, EDGE, SIBLING = "unet_2020 open batch", "unet_2020 batch 1", "edge_unet", "edge_unet 0.5"
 _COLUMNS = {"model": "<26", "size": ">5", "threads": ">8", "ms": ">9.2f", "low": ">9.2f", "high": ">9.2f",
             "mmacs": ">8.0f", "gmacs_per_second": ">17.1f", "peak_percent": ">13.0f", "file_mb": ">8.2f",
             "load_ms": ">8.1f", "memory_mb": ">10.0f", "partitions": ">11", "fallback": ">9"}
@@ -49,7 +49,7 @@ def benchmark(sizes=SIZES, threads=THREADS, rounds: int = 15, seconds: float = 0
             rows += _measure(files, macs, size, count, rounds, seconds)
             peaks.append(peak_gmacs())
         photo = np.zeros((1, size, size, 3), np.uint8)
-        times = _take_turns({f"{EDGE} Keras predict": lambda p=photo, m=keras_model: m.predict(p, verbose=0)},
+        times = take_turns({f"{EDGE} Keras predict": lambda p=photo, m=keras_model: m.predict(p, verbose=0)},
                             rounds, seconds)
         rows += [_row(name, size, None, ms, macs[EDGE]) for name, ms in times.items()]
     peak = max(peaks)
@@ -102,7 +102,7 @@ def _models(size: int) -> tuple[dict[str, bytes], dict[str, int], object]:
         raise CorrosegError(f"The benchmark makes its models with TensorFlow: install requirements.txt "
                             f"({error}).") from error
     seed, edge = unet_2020(size, 3, None), edge_unet(size, encoder_weights=None)
-    sibling = edge_unet(size, alpha=0.35, encoder_weights=None)
+    sibling = edge_unet(size, alpha=0.5, encoder_weights=None)
     photos = np.random.default_rng(0).integers(0, 256, (2, size, size, 3)).astype(np.uint8)
     files = {OPEN_BATCH: convert_open_batch(seed), BATCH_1: convert(seed, size)}
     for name, model in ((EDGE, edge), (SIBLING, sibling)):
@@ -125,13 +125,13 @@ def _measure(files: dict[str, bytes], macs: dict[str, int], size: int, threads: 
                        "partitions": parts, "fallback": len(fallback)}
         runs[name] = interpreter.invoke
     rows = []
-    for name, ms in _take_turns(runs, rounds, seconds).items():
+    for name, ms in take_turns(runs, rounds, seconds).items():
         network = max((key for key in macs if name.startswith(key)), key=len)
         rows.append(_row(name, size, threads, ms, macs[network]) | facts[name])
     return rows
 
 
-def _take_turns(runs: dict[str, Callable], rounds: int, seconds: float) -> dict[str, list[float]]:
+def take_turns(runs: dict[str, Callable], rounds: int, seconds: float) -> dict[str, list[float]]:
     """Milliseconds of one call of each, once a round."""
     times = {name: [] for name in runs}
     repeats = {name: max(1, round(seconds / min(_timed(run) for _ in range(3)))) for name, run in runs.items()}

@@ -16,7 +16,7 @@ from corroseg_utils.errors import ModelError
 from corroseg_utils.photos import photo_size, read_photo, resize_mask, resize_photo
 
 SHIPPED = DATA / "weights" / "corroseg.npz"
-SHIPPED_LITERT = DATA / "weights" / "corroseg_weights.tflite"  # used where TensorFlow is not installed
+SHIPPED_LITERT = DATA / "weights" / "corroseg_int8.tflite"  # used where TensorFlow is not installed
 # Photos are decoded at a reduced scale that keeps at least this long side: all that model and overlay need.
 READ_SIDE = 1600
 

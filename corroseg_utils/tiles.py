@@ -14,6 +14,7 @@ from corroseg_utils.segmenter import Segmenter, softmax
 
 Bands = Iterable[tuple[int, np.ndarray]]
 _ROWS = 256  # rows that are enlarged at a time
+_STRIDE = 32  # pixels between two places where the network sees the same thing the same way
 
 
 def scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
@@ -24,8 +25,8 @@ def scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
 def tiled_bands(segmenter: Segmenter, photo: OpenPhoto, size: tuple[int, int]) -> Iterator[tuple[int, np.ndarray]]:
     """Probability of corrosion of a photo scaled to `size`, by tiles of the model's size.
 
-    Tiles overlap by a quarter, and count less towards their borders, where the network sees less of what is around.
-    A photo smaller than a tile is filled up by mirroring, as the whole-photo view does it.
+    Tiles overlap by three eighths, and count less towards their borders, where the network sees less of what is
+    around. The photo is filled up by mirroring, as the whole-photo view does it.
 
     Args:
         segmenter: the model.
@@ -38,7 +39,7 @@ def tiled_bands(segmenter: Segmenter, photo: OpenPhoto, size: tuple[int, int]) -
     (width, height), tile = size, segmenter.size
     lefts, tops = tile_starts(width, tile), tile_starts(height, tile)
     window = _window(tile)
-    across = np.zeros(max(width, tile), np.float32)
+    across = np.zeros(lefts[-1] + tile, np.float32)
     for left in lefts:
         across[left : left + tile] += window
     total, down = np.zeros((tile, len(across)), np.float32), np.zeros(tile, np.float32)
@@ -87,16 +88,20 @@ def enlarged_bands(bands: Bands, height: int, size: tuple[int, int]) -> Iterator
 
 
 def tile_starts(length: int, tile: int) -> list[int]:
-    """Where tiles begin along a side: evenly spread, each overlapping the next by at least a quarter."""
-    overlap = tile // 4
-    count = max(1, -(-(length - overlap) // (tile - overlap)))
-    return np.linspace(0, max(0, length - tile), count).round().astype(int).tolist()
+    """Where tiles begin along a side: evenly spread, each overlapping the next by at least three eighths.
+
+    They begin at multiples of 32, the stride of the network's encoder: a shift by less changes what it says at the
+    borders of damage. The last may reach up to 31 pixels beyond the photo.
+    """
+    step, last = max(1, tile * 5 // 8 // _STRIDE), max(0, -(-(length - tile) // _STRIDE))
+    return (np.linspace(0, last, 1 - (-last // step)).round().astype(int) * _STRIDE).tolist()
 
 
 def _window(tile: int) -> np.ndarray:
-    """Weight of a tile's pixels along a side: 1 inside, falling towards both borders over the overlap."""
-    ramp = np.minimum((np.arange(tile, dtype=np.float32) + 0.5) / (tile // 4), 1)
-    return np.minimum(ramp, ramp[::-1])
+    """Weight of a tile's pixels along a side: 1 inside, falling over a quarter of it towards both borders, and next to
+    none on the outer sixteenth, where the network's zero padding tells."""
+    border = np.minimum(np.arange(tile), np.arange(tile)[::-1]) + 0.5
+    return np.clip((border / tile - 1 / 16) * 4, 1e-4, 1).astype(np.float32)  # not 0: a photo's frame has no other tile
 
 
 def _shifted(values: np.ndarray, rows: int) -> np.ndarray:

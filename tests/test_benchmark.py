@@ -33,7 +33,7 @@ def test_our_models_run_in_one_part_and_the_open_batch_does_not(result):
 
 def test_ours_costs_a_fraction(result):
     macs = {row["model"]: row["mmacs"] for row in result["rows"]}
-    assert 5 * macs["edge_unet 0.35 int8"] < macs[benchmark.OPEN_BATCH]
+    assert 5 * macs["edge_unet 0.5 int8"] < macs[benchmark.OPEN_BATCH]
 
 
 def test_report_and_json_hold_the_same(result):
