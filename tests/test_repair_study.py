@@ -185,7 +185,7 @@ def test_a_row_trains_and_scores(encoded):
 
 def test_stored_figures_are_those_of_the_stored_runs():
     table = summary()
-    assert table.index.tolist() == ROWS
+    assert table.index.tolist() == ROWS and set(table["seeds"]) == {3}
     for row, scores in table.iterrows():
         assert reference(f"repair_{row}_iou") == round(scores["iou"], 3)
         assert reference(f"repair_{row}_f1") == round(scores["f1"], 3)
