@@ -187,6 +187,7 @@ def test_another_training_in_the_same_folder_is_exit_code_2(trained, shared_data
     assert (trained / "model.npz").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_the_command_itself_with_a_model_file(shared_data_2020, model_file, tmp_path):
     """In a process of its own, from a folder without the repository: what a user types."""
     shutil.copy(shared_data_2020 / "photos" / "CDM_1_IMG_0.JPG", tmp_path / "a b.JPG")

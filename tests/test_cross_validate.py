@@ -126,6 +126,7 @@ def test_counts_are_read_as_they_were_written(data, tmp_path, quick):
     pd.testing.assert_frame_equal(held_out_counts(data, tmp_path / "out", 0), first)
 
 
+@pytest.mark.slow
 def test_a_study_adds_what_is_missing(data, tmp_path, quick, monkeypatch):
     monkeypatch.setattr(study, "VARIANTS", {"plain": (), "ema": ("--ema", "0.9")})
     results = tmp_path / "study.json"

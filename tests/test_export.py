@@ -87,6 +87,7 @@ def test_shipped_file_is_small_and_of_the_shipped_weights(quantize):
     assert partitions(load_interpreter(path)) == (1, [])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (DATA / "support_dataset.csv").exists(), reason="the embedded data set is not there")
 def test_shipped_quantised_models_lose_at_most_half_a_point():
     from corroseg_utils.dataset import load_pair, read_data

@@ -97,6 +97,7 @@ def test_scale_from_the_command_line(exported, tmp_path):
     assert stop.value.code == 2
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (DATA / "photos").exists(), reason="the embedded data set is not there")
 def test_tile_borders_do_not_matter(tmp_path):
     segmenter, equal = load_segmenter(SHIPPED_LITERT), []
