@@ -1,6 +1,6 @@
 """Export a model to LiteRT: what `python -m corroseg_utils export` does.
 
-Decisions that make the file fast: batch size 1 (an open batch breaks the graph into
+Decisions that make the file fast, shown in lesson 08: batch size 1 (an open batch breaks the graph into
 parts), logits out (the softmax is the reader's), uint8 pixels in, scaling inside, weights per channel.
 """
 

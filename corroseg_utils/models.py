@@ -22,7 +22,7 @@ def unet_2020(size: int = 128, classes: int = 2, encoder_weights: str | None = "
         size: side of the input in pixels, a multiple of 32.
         classes: number of output channels (2020 used 3).
         encoder_weights: see `weights.load_encoder`.
-        rescale: scale pixels 0-255 to [-1, 1] inside the model. In 2020 it was missing: see lesson 03.
+        rescale: scale pixels 0-255 to [-1, 1] inside the model. Lesson 06 turns this off, as in 2020.
 
     Returns:
         A model from pixels float (B, size, size, 3) to logits float (B, size, size, classes).
