@@ -45,8 +45,7 @@ def look(photo: ReadPhoto, segmenter, tiled: bool = False) -> Seen:
     probability = tiled_probability(segmenter, photo.pixels) if tiled else segmenter.probability(photo.pixels)
     if len(segmenter.classes) <= 2:
         return Seen(probability)
-    best = segmenter.class_probabilities(photo.pixels)[..., 1:].argmax(-1).astype(np.uint8) + 1
-    best = cv2.resize(best, probability.shape[::-1], interpolation=cv2.INTER_NEAREST)
+    best = segmenter.classify(photo.pixels, np.ones(probability.shape, bool))
     return Seen(probability, tuple(segmenter.classes), best)
 
 
