@@ -123,6 +123,9 @@ def _add_train(commands) -> None:
     parser.add_argument("--freeze-encoder", action="store_true", help="train the decoder alone: faster, less exact")
     parser.add_argument("--patience", type=_count, metavar="N", help="stop after N epochs without a better IoU")
     _add_parts(parser, "hold out")
+    parser.add_argument("--all", action="store_true",
+                        help="train on every photo that is not held out, whatever its split: for a recipe already "
+                             "chosen; the last epoch counts, and the threshold is 0.5")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of weights, shuffling and augmentation")
     parser.add_argument("--skip-bad", action="store_true", help="leave out photos with problems, and list them")
     parser.set_defaults(run=_train)
@@ -142,13 +145,18 @@ def _train(options: argparse.Namespace) -> int:
     setup = Setup(network=options.network, alpha=options.alpha, classes=options.classes, weights=options.weights,
                   encoder_weights=None if options.encoder_weights == "none" else options.encoder_weights,
                   photo_size=options.photo_size, freeze_encoder=options.freeze_encoder,
-                  source_weights=dict(options.source_weights))
+                  source_weights=dict(options.source_weights), validate=not options.all)
     manifest = _manifest(options)
+    if options.all:
+        held_out = options.fold is not None or options.held_out_source is not None
+        kept = manifest[manifest["split"] != "test"] if held_out else manifest
+        manifest = kept.assign(split="train")
     if options.extra is not None:
         manifest = with_extra(manifest, _checked(options.extra, options.skip_bad))
     about = train_model(manifest, options.out, recipe, setup)
-    print(f"Best validation IoU {about['validation_iou']:.3f} at threshold {about['threshold']:.3f}. "
-          f"The model is {options.out / 'model.npz'}")
+    if setup.validate:
+        print(f"Best validation IoU {about['validation_iou']:.3f} at threshold {about['threshold']:.3f}.")
+    print(f"The model is {options.out / 'model.npz'}")
     return 0
 
 

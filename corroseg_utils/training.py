@@ -57,7 +57,7 @@ class Recipe:
 
 
 def train(model: keras.Model, train_pairs: tuple[np.ndarray, np.ndarray],
-          validation_pairs: tuple[np.ndarray, np.ndarray], out: Path | str, recipe: Recipe,
+          validation_pairs: tuple[np.ndarray, np.ndarray] | None, out: Path | str, recipe: Recipe,
           callbacks: list[keras.callbacks.Callback] = (), photo_weights: np.ndarray | None = None) -> pd.DataFrame:
     """Train a model and leave it with the weights of its best epoch.
 
@@ -67,14 +67,15 @@ def train(model: keras.Model, train_pairs: tuple[np.ndarray, np.ndarray],
     Args:
         model: from `models`; freeze its encoder beforehand with `set_encoder_trainable` if you want that.
         train_pairs: photos uint8 (N, H, W, 3) and masks of class indices uint8 (N, H, W).
-        validation_pairs: the same, whole and not augmented; the best epoch has the highest IoU of damage here.
+        validation_pairs: the same, whole and not augmented; the best epoch has the highest IoU of damage here. None
+            for a recipe whose epochs are known to be right: then the last epoch is the best.
         out: folder of recipe.json, log.csv, best.weights.h5, the state to resume from, and tensorboard/.
         recipe: how to train.
         callbacks: further Keras callbacks, such as a picture for each epoch.
         photo_weights: float (N,), how often to draw each training photo: see `pipeline.make_dataset`.
 
     Returns:
-        One row an epoch: epoch, loss, iou, val_loss, val_iou.
+        One row an epoch: epoch, loss, iou and, with validation pairs, val_loss, val_iou.
 
     Raises:
         TrainingError: `out` holds a training with another recipe, network, or data.
@@ -83,7 +84,7 @@ def train(model: keras.Model, train_pairs: tuple[np.ndarray, np.ndarray],
     from corroseg_utils.pipeline import make_dataset
 
     out = Path(out)
-    arrays = (*train_pairs, *validation_pairs, *(() if photo_weights is None else (photo_weights,)))
+    arrays = (*train_pairs, *(validation_pairs or ()), *(() if photo_weights is None else (photo_weights,)))
     _same_training(out, recipe, model, arrays)
     keras.utils.set_random_seed(recipe.seed)
     prepare_batch_norm(model)
@@ -95,9 +96,10 @@ def train(model: keras.Model, train_pairs: tuple[np.ndarray, np.ndarray],
         averaging = [] if recipe.ema is None else [keras.callbacks.SwapEMAWeights()]  # for the validation
         model.fit(make_dataset(*train_pairs, recipe.batch_size, recipe.size, recipe.augmentation, recipe.seed, start,
                                photo_weights),
-                  validation_data=make_dataset(*validation_pairs, recipe.batch_size), initial_epoch=first_epoch,
-                  epochs=recipe.epochs, steps_per_epoch=recipe.steps, shuffle=False, verbose=0,
-                  callbacks=[*averaging, checkpoint, keras.callbacks.TensorBoard(out / "tensorboard"), *callbacks])
+                  validation_data=make_dataset(*validation_pairs, recipe.batch_size) if validation_pairs else None,
+                  initial_epoch=first_epoch, epochs=recipe.epochs, steps_per_epoch=recipe.steps, shuffle=False,
+                  verbose=0, callbacks=[*averaging, checkpoint, keras.callbacks.TensorBoard(out / "tensorboard"),
+                                        *callbacks])
     model.load_weights(out / "best.weights.h5")
     return pd.DataFrame(checkpoint.history)
 
@@ -153,8 +155,8 @@ class Checkpoint(keras.callbacks.Callback):
         return len(self.history) >= epochs or self._out_of_patience()
 
     def on_epoch_end(self, epoch, logs=None):
-        self.history.append({"epoch": epoch + 1, **{name: float(logs[name])
-                                                    for name in ("loss", "iou", "val_loss", "val_iou")}})
+        scores = {name: float(logs[name]) for name in ("loss", "iou", "val_loss", "val_iou") if name in logs}
+        self.history.append({"epoch": epoch + 1, **scores})
         if self._best_epoch() == epoch + 1:
             self._save_best()
         _save_whole(self.model, self._latest(epoch + 1))
@@ -179,6 +181,8 @@ class Checkpoint(keras.callbacks.Callback):
         return self.out / f"epoch{epoch:03d}.weights.h5"
 
     def _best_epoch(self) -> int:
+        if "val_iou" not in self.history[-1]:
+            return len(self.history)
         return 1 + int(np.argmax([row["val_iou"] for row in self.history]))
 
     def _out_of_patience(self) -> bool:

@@ -34,6 +34,8 @@ class Setup:
         photo_size: photos are squeezed to this square in pixels, and the model is used at it.
         freeze_encoder: train the decoder alone.
         source_weights: how often to draw a training photo, by its source; 1 for a source that is not named.
+        validate: choose epoch and threshold on the validation split. False for a recipe already chosen: the last epoch
+            counts, and the threshold is 0.5.
     """
 
     network: str = "edge_unet"
@@ -44,6 +46,7 @@ class Setup:
     photo_size: int = 512
     freeze_encoder: bool = False
     source_weights: dict[str, float] = field(default_factory=dict)
+    validate: bool = True
 
 
 def train_model(manifest: pd.DataFrame, out: Path | str, recipe: Recipe, setup: Setup) -> dict:
@@ -64,7 +67,8 @@ def train_model(manifest: pd.DataFrame, out: Path | str, recipe: Recipe, setup: 
         ModelError: the weights to start from are missing or belong to another network.
     """
     out, names = Path(out), CLASSES[setup.classes]
-    parts = {split: manifest[manifest["split"] == split] for split in ("train", "validation")}
+    splits = ("train", "validation") if setup.validate else ("train",)
+    parts = {split: manifest[manifest["split"] == split] for split in splits}
     for split, part in parts.items():
         if part.empty:
             raise DataError(f"The split {split} has no photo. Give more groups, or a split column.")
@@ -85,11 +89,12 @@ def train_model(manifest: pd.DataFrame, out: Path | str, recipe: Recipe, setup: 
         raise DataError(f"A mask holds class {highest}, but {setup.classes!r} ends at {len(names) - 1}. "
                         f"Train {' or '.join(CLASSES)}, or use one source of the data.")
     same_as_stored(out / "setup.json", asdict(setup))
-    train(model, pairs["train"], pairs["validation"], out, recipe, [EpochLine(recipe.epochs)], photo_weights)
+    train(model, pairs["train"], pairs.get("validation"), out, recipe, [EpochLine(recipe.epochs)], photo_weights)
     about = {"network": setup.network, "alpha": setup.alpha, "classes": list(names), "size": setup.photo_size,
              "threshold": 0.5, "version": __version__}
-    threshold, iou = best_threshold(keras_segmenter(model, about), parts["validation"])
-    about |= {"threshold": threshold, "validation_iou": iou}
+    if setup.validate:
+        threshold, iou = best_threshold(keras_segmenter(model, about), parts["validation"])
+        about |= {"threshold": threshold, "validation_iou": iou}
     save_model(out / "model.npz", model, about)
     return about
 
@@ -124,5 +129,6 @@ class EpochLine(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         self.durations.append(time.perf_counter() - self.start)
         left = (self.epochs - epoch - 1) * sum(self.durations) / len(self.durations)
-        print(f"epoch {epoch + 1}/{self.epochs}  loss {logs['loss']:.3f}  validation IoU {logs['val_iou']:.3f}  "
-              f"{left / 60:.0f} min left", flush=True)
+        score = f"validation IoU {logs['val_iou']:.3f}" if "val_iou" in logs else f"training IoU {logs['iou']:.3f}"
+        print(f"epoch {epoch + 1}/{self.epochs}  loss {logs['loss']:.3f}  {score}  {left / 60:.0f} min left",
+              flush=True)

@@ -245,3 +245,23 @@ def test_photos_of_another_data_set_are_added(shared_data_2020, data_2020, tmp_p
     for wrong in ("extra", "extra=0", "extra=a"):
         with pytest.raises(SystemExit):
             main([*command, "--source-weights", wrong])
+
+
+def test_all_photos_but_those_held_out(shared_data_2020, tmp_path, monkeypatch, capsys):
+    from corroseg_utils import training_run
+
+    seen = []
+    monkeypatch.setattr(training_run, "train_model", lambda manifest, out, recipe, setup: seen.append(
+        (manifest, setup.validate)) or {"threshold": 0.5})
+    everything = read_data(shared_data_2020)
+    assert main(["train", str(shared_data_2020), "--out", str(tmp_path), "--all"]) == 0
+    assert "Best validation" not in capsys.readouterr().out
+    rows = [f"{row['photo']},{row['findings'][0].path if row['findings'] else ''},{i},{i % 2}"
+            for i, row in enumerate(everything.to_dict("records"))]
+    table = tmp_path / "manifest.csv"
+    table.write_text("\n".join(["image,mask,group,fold", *rows]))
+    assert main(["train", str(table), "--out", str(tmp_path), "--all", "--fold", "1"]) == 0
+    assert [validate for _, validate in seen] == [False, False]
+    assert [len(manifest) for manifest, _ in seen] == [len(everything), sum(i % 2 == 0 for i in range(len(rows)))]
+    assert all((manifest["split"] == "train").all() for manifest, _ in seen)
+    assert (seen[1][0]["fold"] == 0).all()

@@ -149,6 +149,18 @@ def test_the_average_of_the_weights_is_what_is_scored_and_kept(tmp_path):
         np.testing.assert_allclose(last.get_weights()[0], weights[0])
 
 
+def test_without_validation_pairs_the_last_epoch_counts(tmp_path):
+    model = tiny_network()
+    log = train(model, TRAIN, None, tmp_path, RECIPE)
+    assert list(log.columns) == ["epoch", "loss", "iou"] and len(log) == 3
+    last = tiny_network()
+    training.compile_model(last, RECIPE)
+    last.optimizer.build(last.trainable_variables)
+    last.load_weights(tmp_path / "epoch003.weights.h5")
+    for kept, stored in zip(model.get_weights(), last.get_weights(), strict=True):
+        assert np.array_equal(kept, stored)
+
+
 def test_early_stopping_and_the_best_epoch(tmp_path):
     model = tiny_network()
     training.compile_model(model, RECIPE)
