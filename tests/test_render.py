@@ -176,15 +176,24 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path):
 SMALL = ("--jobs", "3", "--seed", "1113", "--size", "96")
 
 
-def killed_run(out: Path, wait, group: bool) -> str:
-    """Start the small render one job at a time, SIGKILL it once `wait` returns; what it had printed.
+def wait_for(condition) -> None:
+    deadline = time.monotonic() + 600
+    while not condition():
+        assert time.monotonic() < deadline, "nothing happened"
+        time.sleep(0.02)
 
-    With `group`, its worker dies with it; without, the worker goes on alone, beside the next run.
+
+def killed_run(out: Path, moment: float, group: bool = True, jobs_done: int = 0) -> str:
+    """Start the small render, one job at a time, and SIGKILL it; what it had printed.
+
+    The kill comes `moment` seconds after rendering began and `jobs_done` jobs were done. With `group`, the worker dies
+    too; without, it goes on alone, beside the next run.
     """
     log = out.with_name("log.txt")
     with log.open("w") as stdout:
         run = subprocess.Popen(call(out, *SMALL, "--processes", "1"), stdout=stdout, start_new_session=True)
-        wait()
+        wait_for(lambda: "to render" in log.read_text() and len(list(out.glob("jobs/*.json"))) >= jobs_done)
+        time.sleep(moment)
         assert run.poll() is None, "it ended before it was killed"
         (os.killpg if group else os.kill)(run.pid, signal.SIGKILL)
         run.wait()
@@ -198,19 +207,12 @@ def test_a_render_killed_again_and_again_gives_the_same_files(tmp_path: Path):
     started = time.monotonic()
     subprocess.run(call(tmp_path / "whole", *SMALL, "--processes", "2"), check=True, capture_output=True)
     seconds = time.monotonic() - started
-    killed = tmp_path / "killed"
-
-    def first_job_is_done() -> None:
-        deadline = time.monotonic() + 600
-        while not list(killed.glob("jobs/*.json")) and time.monotonic() < deadline:
-            time.sleep(0.02)
-
-    moments = [random.uniform(0, seconds / 6) for _ in range(3)]
+    killed, moments = tmp_path / "killed", [random.uniform(0, seconds / 8) for _ in range(3)]
     print(f"undisturbed {seconds:.1f} s, killed after {moments} s")
-    killed_run(killed, lambda: time.sleep(moments[0]), group=True)
-    killed_run(killed, lambda: time.sleep(moments[1]), group=False)
-    killed_run(killed, first_job_is_done, group=True)
-    assert "1 already done" in killed_run(killed, lambda: time.sleep(2 + moments[2]), group=True)
+    killed_run(killed, moments[0])
+    killed_run(killed, moments[1], group=False)
+    killed_run(killed, 0, jobs_done=1)
+    assert "1 already done" in killed_run(killed, moments[2])
     end = subprocess.run(call(killed, *SMALL), check=True, capture_output=True, text=True)
     assert "already done" in end.stdout and "0 already done" not in end.stdout
     whole = tree(tmp_path / "whole")
