@@ -9,7 +9,6 @@ from mathutils import Matrix, Vector
 from mesh import frame
 from PIL import Image, ImageDraw, ImageFont
 
-LONG_SIDE = 512
 REACH = {"close": (0.3, 0.75), "near": (0.75, 1.7), "far": (1.8, 4.2)}
 
 
@@ -54,8 +53,8 @@ def aim(
     return None
 
 
-def put_camera(place, rotation, angle: float, upright: bool) -> None:
-    """Move the scene's camera."""
+def put_camera(place, rotation, angle: float, upright: bool, size: int) -> None:
+    """Move the scene's camera; `size` is the long side of the photo in pixels."""
     scene = bpy.context.scene
     if scene.camera is None:
         scene.camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
@@ -64,8 +63,8 @@ def put_camera(place, rotation, angle: float, upright: bool) -> None:
     scene.camera.matrix_world = matrix
     scene.camera.data.angle = angle
     scene.camera.data.clip_start = 0.02
-    short = LONG_SIDE * 3 // 4
-    scene.render.resolution_x, scene.render.resolution_y = (short, LONG_SIDE) if upright else (LONG_SIDE, short)
+    short = size * 3 // 4
+    scene.render.resolution_x, scene.render.resolution_y = (short, size) if upright else (size, short)
 
 
 def add_lamp(kind: str, power: float, place=(0, 0, 0), size: float = 0.01, colour=(1, 1, 1)):

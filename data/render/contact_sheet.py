@@ -1,6 +1,6 @@
 """Draw the contact sheet of a rendered set: `contact_sheet.py data` writes data/contact_sheet.jpg."""
 
-import sys
+import argparse
 from pathlib import Path
 
 from PIL import Image, ImageOps
@@ -20,4 +20,6 @@ def main(root: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("dir", type=Path)
+    main(parser.parse_args().dir)

@@ -1,14 +1,10 @@
-"""Print the statistics of a data set beside those of 2020, as Markdown, and draw DIR/contact_sheet.jpg:
-`python data/render/describe.py DIR`.
-"""
+"""Print the statistics of a data set beside those of 2020, as Markdown: `python data/render/describe.py DIR`."""
 
 import argparse
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from check import findings_table, read_tables
-from PIL import Image
 
 GRADES_2020 = {
     "cor": {1: 195, 2: 426, 3: 157, 4: 56}, "rus": {1: 303, 2: 16, 3: 1, 4: 3, 5: 32},
@@ -57,25 +53,10 @@ def beside_2020(tables: dict[str, pd.DataFrame]) -> list[tuple[str, str, str]]:
     return rows
 
 
-def draw_contact_sheet(root: Path, columns: int = 10, rows: int = 8, side: int = 160) -> None:
-    """Thumbnails of photos spread evenly over the set, cut square."""
-    photos = sorted((root / "photos").glob("*.JPG"))
-    chosen = [photos[i] for i in np.linspace(0, len(photos) - 1, columns * rows).astype(int)]
-    sheet = Image.new("RGB", (columns * side, rows * side))
-    for k, path in enumerate(chosen):
-        photo = Image.open(path)
-        short = min(photo.size)
-        left, top = (photo.width - short) // 2, (photo.height - short) // 2
-        small = photo.crop((left, top, left + short, top + short)).resize((side - 2, side - 2), Image.LANCZOS)
-        sheet.paste(small, (k % columns * side, k // columns * side))
-    sheet.save(root / "contact_sheet.jpg", quality=85)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("dir", type=Path)
     root = parser.parse_args().dir
-    draw_contact_sheet(root)
     tables, _ = read_tables(root)
     print("| what | this set | 2020 |\n|---|---|---|")
     for row in beside_2020(tables):

@@ -16,12 +16,27 @@ SMALLEST = 40
 RI_SHARES = (0.0005, 0.005, 0.01, 0.08, 0.4)
 
 
-def write(path: Path, data: bytes) -> None:
-    """Write a file so that a killed run leaves the whole file or none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
+def write(path: Path, data: bytes, scratch: Path) -> None:
+    """Write a file so that a killed run leaves the whole file or none.
+
+    `scratch` is a folder on the same disk that no other process writes to: the workers of a killed run finish their
+    photos, perhaps while the next run renders the same job.
+    """
+    temporary = scratch / path.name
     temporary.write_bytes(data)
     os.replace(temporary, path)
+
+
+def record_path(out: Path, job: Job) -> Path:
+    """The file whose presence says that a job is done."""
+    return out / "jobs" / f"{job.index:04d}_{job.group}.json"
+
+
+def write_job(out: Path, job: Job, files: dict[str, bytes], records: list[dict], scratch: Path) -> None:
+    """Write all photos and masks of a job (`files`: path below `out` to contents), then the record that it is done."""
+    for name, data in files.items():
+        write(out / name, data, scratch)
+    write(record_path(out, job), json.dumps(records, indent=1).encode(), scratch)
 
 
 def class_masks(dmg: np.ndarray, aux: np.ndarray) -> dict[str, np.ndarray]:
@@ -90,22 +105,24 @@ def table(header: list[str], rows: list[list]) -> bytes:
     return stream.getvalue().encode()
 
 
-def write_tables(out: Path) -> int:
+def write_tables(out: Path, scratch: Path) -> int:
     """Rebuild all tables from the records of finished jobs; returns the number of photos."""
     records = [r for p in sorted((out / "jobs").glob("*.json")) for r in json.loads(p.read_text())]
     records.sort(key=lambda r: r["images_names"])
     rows = [[r["images_names"], *(r["findings"] + ["nothing"] * 4)[:4]] for r in records]
-    write(out / "support_dataset.csv", table(["images_names", "mask_1", "mask_2", "mask_3", "mask_4"], rows))
+    write(out / "support_dataset.csv", table(["images_names", "mask_1", "mask_2", "mask_3", "mask_4"], rows), scratch)
     splits = sorted({(r["group"], r["split"]) for r in records})
-    write(out / "split.csv", table(["group", "split"], splits))
+    write(out / "split.csv", table(["group", "split"], splits), scratch)
     keys = ["images_names", "group", "asset", "coating", "light", "surroundings", "distance", "steel_share"]
     rows = [
         [*(r[k] for k in keys), round(sum(r["shares"]), 6), ";".join(map(str, r["shares"])), ";".join(r["lookalikes"])]
         for r in records
     ]
-    write(out / "photos.csv", table([*keys, "corroded_share", "finding_shares", "lookalikes"], rows))
-    files = sorted(p for folder in ("photos", "masks") for p in (out / folder).iterdir() if not p.name.startswith("."))
+    write(out / "photos.csv", table([*keys, "corroded_share", "finding_shares", "lookalikes"], rows), scratch)
+    # From the records, as the folders may already hold some photos of a job that is not done.
+    files = sorted(out / "masks" / f"{finding}.png" for r in records for finding in r["findings"])
+    files += sorted(out / "photos" / f"{r['images_names']}.JPG" for r in records)
     files += [out / n for n in ("photos.csv", "split.csv", "support_dataset.csv")]
     lines = [f"{hashlib.sha256(p.read_bytes()).hexdigest()}  {p.relative_to(out).as_posix()}\n" for p in files]
-    write(out / "SHA256SUMS", "".join(lines).encode())
+    write(out / "SHA256SUMS", "".join(lines).encode(), scratch)
     return len(records)

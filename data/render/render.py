@@ -1,13 +1,16 @@
 """Render the data set: `python data/render/render.py --out DIR --jobs N --seed S`.
 
 Every job is a process of its own with its own random numbers, so a job comes out the same whatever ran before it.
-Finished jobs are skipped; the tables are rewritten after each job, so DIR is a complete set at any time.
+Finished jobs are skipped; the tables are rewritten after each job and name the photos of finished jobs only.
 """
 
 import argparse
 import json
 import os
+import shutil
+import subprocess
 import sys
+import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
@@ -53,7 +56,7 @@ def set_up_cycles(scratch: Path):
     return scene
 
 
-def render_job(job, seed: int, out: Path, scratch: Path) -> tuple[int, float]:
+def render_job(job, seed: int, size: int, out: Path) -> tuple[int, float]:
     """Build and photograph one job; returns the number of photos and the seconds taken."""
     os.environ["OPENCV_IO_ENABLE_OPENEXR"] = "1"
     os.environ["OMP_NUM_THREADS"] = "1"
@@ -70,13 +73,12 @@ def render_job(job, seed: int, out: Path, scratch: Path) -> tuple[int, float]:
     import dressing
     import noise
     import numpy as np
-    from export import photo_record, write
+    from export import photo_record, write_job
     from mesh import Model
     from nodes import Graph, load_image
 
     cv2.setNumThreads(1)
-    scratch = scratch / job.group
-    scratch.mkdir(parents=True, exist_ok=True)
+    scratch = new_scratch(out)
     bpy.ops.wm.read_factory_settings(use_empty=True)
     scene = set_up_cycles(scratch)
     rng = np.random.default_rng((seed, 2, job.index))
@@ -125,7 +127,7 @@ def render_job(job, seed: int, out: Path, scratch: Path) -> tuple[int, float]:
                 target, normal = points[i], normals[i]
             pose = camera.aim(eye, target, normal, reach, floor)
         upright = eye.random() < 0.25
-        camera.put_camera(*pose, upright)
+        camera.put_camera(*pose, upright, size)
         camera.set_flash(eye, job.light, pose[1], pose[0])
         bpy.ops.render.render()
         raw = {
@@ -134,45 +136,125 @@ def render_job(job, seed: int, out: Path, scratch: Path) -> tuple[int, float]:
         }
         name = f"{job.group}_IMG_{job.first_photo + view:04d}"
         record, masks = photo_record(name, job, reach, raw, style["depth"])
-        files |= {out / "masks" / f"{finding}.png": data for finding, data in masks.items()}
-        files[out / "photos" / f"{name}.JPG"] = camera.develop(eye, raw["photo"].astype(np.float32), gear)
+        files |= {f"masks/{finding}.png": data for finding, data in masks.items()}
+        files[f"photos/{name}.JPG"] = camera.develop(eye, raw["photo"].astype(np.float32), gear)
         records.append(record)
-    for path, data in files.items():
-        write(path, data)
-    for p in scratch.iterdir():
-        p.unlink()
-    scratch.rmdir()
-    write(out / "jobs" / f"{job.index:04d}_{job.group}.json", json.dumps(records, indent=1).encode())
+    write_job(out, job, files, records, scratch)
+    shutil.rmtree(scratch)
     return len(records), time.monotonic() - started
+
+
+def blender_version() -> str:
+    """The version of Blender; ImportError when that or another package of the recipe cannot be loaded."""
+    # In a process of its own: bpy changes sys.path, which the jobs would inherit and then not find bpy.
+    script = "import cv2, numpy, PIL, bpy; print(bpy.app.version_string)"
+    child = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    if child.returncode:
+        raise ImportError(child.stderr.strip().splitlines()[-1])
+    return child.stdout.splitlines()[-1]
+
+
+def new_scratch(out: Path) -> Path:
+    """A folder for temporary files of this process alone."""
+    return Path(tempfile.mkdtemp(dir=out / ".scratch"))
+
+
+def prepare(out: Path, recipe: dict) -> None:
+    """Make the folder of the data set, or make sure that what it holds comes from the same recipe."""
+    from export import write
+
+    held = out / "recipe.json"
+    if held.is_file():
+        before = json.loads(held.read_text())
+        if before != recipe:
+            raise ValueError(f"it holds a render with {before}, this one has {recipe}")
+    elif out.is_dir() and any(not p.name.startswith(".") for p in out.iterdir()):
+        raise ValueError("it holds other files; name a new or an empty folder")
+    (out / ".scratch").mkdir(parents=True, exist_ok=True)
+    scratch = new_scratch(out)
+    # First the recipe: a run killed here is known again.
+    write(held, json.dumps(recipe).encode(), scratch)
+    scratch.rmdir()
+    for folder in ("photos", "masks", "jobs"):
+        (out / folder).mkdir(exist_ok=True)
+
+
+def render_all(todo: list, seed: int, size: int, out: Path, processes: int) -> None:
+    """Render jobs side by side, rewrite the tables after each, report progress."""
+    from export import write_tables
+
+    scratch = new_scratch(out)
+    total, done, started = sum(job.views for job in todo), 0, time.monotonic()
+    # Two single-threaded renders use two cores better than one render with two threads; a fresh process for each job.
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
+        waiting = {pool.submit(render_job, job, seed, size, out): job for job in todo}
+        try:
+            for future in as_completed(waiting):
+                photos, seconds = future.result()
+                done += photos
+                write_tables(out, scratch)
+                left = (time.monotonic() - started) / done * (total - done)
+                job = waiting[future]
+                print(f"{done}/{total} photos, {job.group} {job.asset} {job.light}: {seconds / photos:.1f} s a photo, "
+                      f"{left / 60:.0f} min left", flush=True)  # fmt: skip
+        except BaseException:
+            # Without this, an error would show only after all other jobs.
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def whole_number(least: int, most: int):
+    """An argparse type."""
+
+    def parse(text: str) -> int:
+        if not text.isdecimal() or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least} to {most}")
+        return int(text)
+
+    return parse
+
+
+def parse_arguments(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    parser.add_argument("--out", type=Path, required=True, help="folder of the data set: new, empty, or to be resumed")
+    # There are ten thousand job numbers.
+    parser.add_argument("--jobs", type=whole_number(1, 10_000), default=84,
+                        help="number of inspection jobs, about 6 photos each (default: %(default)s)")  # fmt: skip
+    parser.add_argument("--seed", type=whole_number(0, 2**63), default=2020, help="default: %(default)s")
+    parser.add_argument("--size", type=whole_number(64, 4096), default=512,
+                        help="long side of a photo in pixels (default: %(default)s; less is a quick look)")  # fmt: skip
+    parser.add_argument("--processes", type=whole_number(1, 1024), default=os.cpu_count(),
+                        help="jobs rendered side by side (default: one a core)")  # fmt: skip
+    return parser.parse_args()
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, required=True, help="folder of the data set")
-    parser.add_argument("--jobs", type=int, default=75, help="number of inspection jobs (about 6.6 photos each)")
-    parser.add_argument("--seed", type=int, default=2020)
-    args = parser.parse_args()
+    args = parse_arguments(parser)
+    try:
+        blender = blender_version()
+    except ImportError as error:
+        parser.error(f"{error}\nRendering needs Python 3.11, the packages of data/render/requirements.txt and some "
+                     'system libraries: see "Make it again" in data/README.md.')  # fmt: skip
+    try:
+        prepare(args.out, {"seed": args.seed, "size": args.size, "blender": blender})
+    except (OSError, ValueError) as error:
+        parser.error(f"--out {args.out}: {error}")
 
-    from export import write_tables
+    from export import record_path, write_tables
     from plan import make_plan
 
     plan = make_plan(args.jobs, args.seed)
-    todo = [job for job in plan if not (args.out / "jobs" / f"{job.index:04d}_{job.group}.json").exists()]
-    total, done, started = sum(job.views for job in todo), 0, time.monotonic()
-    print(f"{len(plan)} jobs, {len(plan) - len(todo)} already done, {total} photos to render", flush=True)
-    scratch = args.out / ".scratch"
-    # Two single-threaded renders use two cores better than one render with two threads; a fresh process for each job.
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
-        waiting = {pool.submit(render_job, job, args.seed, args.out, scratch): job for job in todo}
-        for future in as_completed(waiting):
-            photos, seconds = future.result()
-            done += photos
-            write_tables(args.out)
-            left = (time.monotonic() - started) / done * (total - done)
-            job = waiting[future]
-            print(f"{done}/{total} photos, {job.group} {job.asset} {job.light}: {seconds / photos:.1f} s a photo, "
-                  f"{left / 60:.0f} min left", flush=True)  # fmt: skip
-    print(f"{write_tables(args.out)} photos in {args.out}", flush=True)
+    todo = [job for job in plan if not record_path(args.out, job).exists()]
+    print(f"{len(plan)} jobs, {len(plan) - len(todo)} already done, {sum(job.views for job in todo)} photos to render",
+          flush=True)  # fmt: skip
+    try:
+        render_all(todo, args.seed, args.size, args.out, args.processes)
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on with the first unfinished job", file=sys.stderr)
+        return 130
+    photos = write_tables(args.out, new_scratch(args.out))
+    shutil.rmtree(args.out / ".scratch", ignore_errors=True)
+    print(f"{photos} photos in {args.out}", flush=True)
     return 0
 
 
