@@ -120,7 +120,10 @@ def _add_train(commands) -> None:
                         help="how often to draw the photos of a source; 1 for those not named")
     parser.add_argument("--extra", type=Path, metavar="DATA",
                         help="train also on the training photos of this data set, as the source extra")
-    parser.add_argument("--freeze-encoder", action="store_true", help="train the decoder alone: faster, less exact")
+    batch_norm = parser.add_mutually_exclusive_group()
+    batch_norm.add_argument("--freeze-encoder", action="store_true", help="train the decoder alone: faster, less exact")
+    batch_norm.add_argument("--train-batch-norm", action="store_true",
+                            help="let the encoder's batch norms learn too: better from a few hundred batches on")
     parser.add_argument("--patience", type=_count, metavar="N", help="stop after N epochs without a better IoU")
     _add_parts(parser, "hold out")
     parser.add_argument("--all", action="store_true",
@@ -145,7 +148,8 @@ def _train(options: argparse.Namespace) -> int:
     setup = Setup(network=options.network, alpha=options.alpha, classes=options.classes, weights=options.weights,
                   encoder_weights=None if options.encoder_weights == "none" else options.encoder_weights,
                   photo_size=options.photo_size, freeze_encoder=options.freeze_encoder,
-                  source_weights=dict(options.source_weights), validate=not options.all)
+                  train_batch_norm=options.train_batch_norm, source_weights=dict(options.source_weights),
+                  validate=not options.all)
     manifest = _manifest(options)
     if options.all:
         held_out = options.fold is not None or options.held_out_source is not None

@@ -100,10 +100,14 @@ def encoder_layers(model: keras.Model) -> list[keras.layers.Layer]:
     return [layer for layer in model.layers if not layer.name.startswith(("decoder", "logits"))]
 
 
-def set_encoder_trainable(model: keras.Model, trainable: bool) -> None:
-    """Freeze or free the encoder, but never its batch norms: their ImageNet statistics are better than ours."""
+def set_encoder_trainable(model: keras.Model, trainable: bool, batch_norm: bool = False) -> None:
+    """Freeze or free the encoder; its batch norms stay frozen unless `batch_norm` frees them too.
+
+    Frozen, they keep ImageNet's statistics, which are better than those of a short training. A training of hundreds of
+    batches and more learns faster with its own.
+    """
     for layer in encoder_layers(model):
-        layer.trainable = trainable and not isinstance(layer, layers.BatchNormalization)
+        layer.trainable = trainable and (batch_norm or not isinstance(layer, layers.BatchNormalization))
 
 
 def _encoder(size: int | None, alpha: float, rescale: bool):

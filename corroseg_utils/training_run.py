@@ -33,6 +33,7 @@ class Setup:
         weights: model file to start the whole network from, instead of the encoder alone.
         photo_size: photos are squeezed to this square in pixels, and the model is used at it.
         freeze_encoder: train the decoder alone.
+        train_batch_norm: let the encoder's batch norms learn too, see `models.set_encoder_trainable`.
         source_weights: how often to draw a training photo, by its source; 1 for a source that is not named.
         validate: choose epoch and threshold on the validation split. False for a recipe already chosen: the last epoch
             counts, and the threshold is 0.5.
@@ -45,6 +46,7 @@ class Setup:
     weights: str | None = None
     photo_size: int = 512
     freeze_encoder: bool = False
+    train_batch_norm: bool = False
     source_weights: dict[str, float] = field(default_factory=dict)
     validate: bool = True
 
@@ -82,7 +84,7 @@ def train_model(manifest: pd.DataFrame, out: Path | str, recipe: Recipe, setup: 
     if setup.weights:
         start_from(model, setup.weights)
     if setup.weights or encoder_weights or setup.freeze_encoder:  # else batch norms must find their own statistics
-        models.set_encoder_trainable(model, not setup.freeze_encoder)
+        models.set_encoder_trainable(model, not setup.freeze_encoder, setup.train_batch_norm)
     pairs = {split: load_arrays(part, setup.photo_size, setup.classes == "corrosion") for split, part in parts.items()}
     highest = max(int(masks.max(initial=0)) for _, masks in pairs.values())
     if highest >= len(names):

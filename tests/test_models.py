@@ -48,7 +48,7 @@ def test_pixels_are_scaled_inside_the_model(seed_network, edge_network):
         assert np.asarray(scaled).ravel() == pytest.approx([-1, 0, 1])
 
 
-def test_the_encoder_alone_is_frozen_and_its_batch_norms_always(edge_network):
+def test_the_encoder_alone_is_frozen_and_its_batch_norms_unless_asked_for(edge_network):
     encoder, norm = encoder_layers(edge_network), keras.layers.BatchNormalization
     decoder = [layer for layer in edge_network.layers if layer not in encoder]
     assert {layer.name.split("_")[0] for layer in decoder} == {"decoder", "logits"}
@@ -58,7 +58,8 @@ def test_the_encoder_alone_is_frozen_and_its_batch_norms_always(edge_network):
     set_encoder_trainable(edge_network, True)
     assert all(bool(layer.trainable_variables) == (bool(layer.variables) and not isinstance(layer, norm))
                for layer in encoder)
-    assert all(layer.trainable for layer in decoder)
+    set_encoder_trainable(edge_network, True, batch_norm=True)
+    assert all(layer.trainable for layer in [*encoder, *decoder])
 
 
 def test_the_pix2pix_block_by_its_parts():
