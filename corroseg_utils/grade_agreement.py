@@ -67,7 +67,7 @@ def tune(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> tuple[float, float |
     the other jobs). A least size of regions did as well as a least sureness. The sum of calibrated probabilities inside
     the regions, the mean with the mirrored photo, and means over two or three sizes were within three photos of it; the
     photo enlarged 1.25 to 2 times was worse (0.68 to 0.73 exact). What is left is the model's own: four of the six
-    photos that were two or more grades off show one job, where it takes something else for rust.
+    photos that were two or more grades off show one job, where it takes orange paint on blue for rust.
 
     Args:
         pairs: true mask bool (H, W) and probability float32 (H, W), of photos on which no result will be reported.
