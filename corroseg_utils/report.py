@@ -226,7 +226,7 @@ def add_parser(subparsers) -> None:
                         help="folder of masks <photo name>.png, in the subfolders of the photos, above 0 where there "
                         "is steel: the area that counts; the whole photo by default")
     parser.add_argument("--seconds", type=float, default=SECONDS_PER_PHOTO,
-                        help="limit for reading one photo (default: %(default)g)")
+                        help="limit for reading one photo, in seconds (default: %(default)g)")
     parser.set_defaults(run=_run)
 
 
@@ -237,6 +237,8 @@ def _run(options: argparse.Namespace) -> int:
         value = getattr(options, name)
         if value is not None and not 0 < value < 1:
             raise CorrosegError(f"--{name} is {value}, but must lie between 0 and 1.")
+    if not options.seconds > 0:
+        raise CorrosegError(f"--seconds is {options.seconds:g}, but must be above 0.")
     if options.steel and not options.steel.is_dir():
         raise CorrosegError(f"{options.steel}: no such folder. --steel is the folder of the steel masks.")
     report = make_report(options.photos, options.out, load_segmenter(options.model), by=options.assets,
