@@ -65,9 +65,10 @@ def tune(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> tuple[float, float |
     More than these two does not pay. With a model trained on the rendered photos, tuned and scored on the 66 validation
     photos, 0.80 of the grades were exact and 0.91 within one (0.80 and 0.89 where each job's two numbers were chosen on
     the other jobs). A least size of regions did as well as a least sureness. The sum of calibrated probabilities inside
-    the regions, the mean with the mirrored photo, and means over two or three sizes were within three photos of it; the
-    photo enlarged 1.25 to 2 times was worse (0.68 to 0.73 exact). What is left is the model's own: four of the six
-    photos that were two or more grades off show one job, where it takes orange paint on blue for rust.
+    the regions, the mean with the mirrored photo, smaller photos (320 to 448 pixels instead of 512), and means over two
+    or three sizes were within three photos of it; larger ones (640 to 1024) were worse, 0.68 to 0.73 exact. What is
+    left is the model's own: four of the six photos that were two or more grades off show one job, where it takes orange
+    paint on blue for rust.
 
     Args:
         pairs: true mask bool (H, W) and probability float32 (H, W), of photos on which no result will be reported.

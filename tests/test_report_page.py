@@ -256,7 +256,7 @@ def test_prints_to_pdf(page, view, tmp_path):
     content = (tmp_path / "page.pdf").read_bytes()
     assert content.startswith(b"%PDF") and len(re.findall(rb"/Type ?/Page\b", content)) >= 1
     page.emulate_media(media="print")
-    assert not page.is_visible("#filters") and not page.is_visible("#slider")
+    assert not page.is_visible("#filters") and not page.is_visible("#slider") and not page.is_visible("#chosen")
     assert page.is_visible(".note")
     page.emulate_media(media="screen")
 
