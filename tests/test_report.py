@@ -276,6 +276,8 @@ def test_what_changed_is_inspected_again(tmp_path):
     report_on(photos, out)
     save(photos / "CDM_1_IMG_2.png", photo_with((0, 0, 80, 30)))
     (out / "photos" / f"{safe_key('tank/left.png')}.json").write_text('{"made_from": {')  # cut by a power failure
+    (out / "photos" / f"{safe_key('CDS_2_IMG_0.png')}_mask.png").write_bytes(b"")
+    (out / "photos" / f"{safe_key('CDM_1_IMG_0.png')}_thumb.jpg").unlink()
     report_on(photos, out)
     fresh = tmp_path / "fresh"
     report_on(photos, fresh)
