@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,17 +56,21 @@ def group_photos(photos: list[Path], folder: Path | str, by: str = "job") -> lis
     by: "job", the 2020 prefix `CDM_<number>` or `CDS_<number>` of the file name, or the folder of a photo
     without one; "folder"; or a CSV file with the columns photo (below `folder`, or just the file name) and
     asset, and optionally place, date and region ("left top right bottom" in percent of width and height, from
-    the left and the top). A photo that the table lacks goes by "job". Raises DataError for a table that
-    cannot be used.
+    the left and the top). A photo that the table lacks, or gives no asset, goes by "job". Raises DataError for a table
+    that cannot be used, or that names none of the photos.
     """
     folder = Path(folder)
     table = {} if by in ("job", "folder") else _read_table(Path(by))
+    known = {name for path in photos for name in (printable(path.relative_to(folder).as_posix()), path.name)}
+    if table and not table.keys() & known:
+        raise DataError(f"{by}: none of its photos lies in {folder}, for example not {next(iter(table))!r}. "
+                        "Give each photo as its path below that folder, or just its file name.")
     entries = []
     for path in photos:
         relative = path.relative_to(folder)
         name = printable(relative.as_posix())
-        row = table.get(name) or table.get(relative.name) or {}
-        if "asset" not in row:
+        row = dict(table.get(name) or table.get(relative.name) or {})
+        if not row.get("asset"):
             job = job_of(path.stem)
             parent = folder.resolve().name if relative.parent == Path() else relative.parent.as_posix()
             row["asset"] = printable(job if by != "folder" and job != path.stem else parent)
@@ -103,14 +108,24 @@ def _read_table(path: Path) -> dict[str, dict]:
     missing = {"photo", "asset"} - set(table.columns)
     if missing:
         raise DataError(f"{path}: lacks the column {' and '.join(sorted(missing))}. "
-                        "It needs photo and asset, and may have place, date and region.")
+                        "It needs photo and asset, separated by a comma, and may have place, date and region.")
     rows = {}
     for row in table.to_dict("records"):
         entry = {key: printable(row[key].strip()) for key in ("asset", "place", "date") if key in row}
+        if entry.get("date"):
+            entry["date"] = _date(entry["date"], path)
         if row.get("region", "").strip():
             entry["region"] = _region(row["region"], path)
         rows[row["photo"].replace("\\", "/")] = entry
     return rows
+
+
+def _date(text: str, path: Path) -> str:
+    """The page filters, and assets list their first and last date, by the order of these texts."""
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").date().isoformat()
+    except ValueError as error:
+        raise DataError(f"{path}: date {text!r} is not YYYY-MM-DD, such as 2026-03-31.") from error
 
 
 def _region(text: str, path: Path) -> tuple[float, float, float, float]:

@@ -37,19 +37,22 @@ def grade_agreement(segmenter: Segmenter, manifest: pd.DataFrame, threshold: flo
         progress: show a progress bar.
 
     Returns:
-        `photos`; shares in 0..1 of photos whose D610 grade is `d610_exact` or `d610_within_one`, whose IMO condition
-        is `imo_exact`, and whose true share lies in the report's interval, `in_interval`; `clean`, how many photos
-        show no corrosion, and `clean_exact`, the share of these that get grade 10, None without such a photo.
+        `photos`; shares in 0..1 of photos whose D610 grade is `d610_exact` or `d610_within_one`, or better than the
+        true one, `d610_too_good`, or worse, `d610_too_bad`, whose IMO condition is `imo_exact`, and whose true share
+        lies in the report's interval, `in_interval`; `clean`, how many photos show no corrosion, and `clean_exact`, the
+        share of these that get grade 10, None without such a photo.
     """
     threshold = segmenter.threshold if threshold is None else threshold
     rows = []
     for _, truth, probability in predict(segmenter, manifest, progress):
         true = _percent(truth)
         share = corroded_share(probability, threshold, sure=sure)
-        apart = abs(d610_grade(share.percent) - d610_grade(true))
-        rows.append((apart == 0, apart <= 1, imo_condition(share.percent) == imo_condition(true),
+        better = d610_grade(share.percent) - d610_grade(true)
+        rows.append((better == 0, abs(better) <= 1, better > 0, better < 0,
+                     imo_condition(share.percent) == imo_condition(true),
                      share.low <= true <= share.high, true == 0))
-    table = pd.DataFrame(rows, columns=["d610_exact", "d610_within_one", "imo_exact", "in_interval", "clean"])
+    table = pd.DataFrame(rows, columns=["d610_exact", "d610_within_one", "d610_too_good", "d610_too_bad", "imo_exact",
+                                        "in_interval", "clean"])
     means = table.drop(columns="clean").mean().round(4).to_dict()
     clean = table["d610_exact"][table["clean"]]
     return {"photos": len(table), **means, "clean": len(clean),
@@ -58,6 +61,14 @@ def grade_agreement(segmenter: Segmenter, manifest: pd.DataFrame, threshold: flo
 
 def tune(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> tuple[float, float | None]:
     """Choose threshold and sureness so that the D610 grades miss the true ones least.
+
+    More than these two does not pay. With a model trained on the rendered photos, tuned and scored on the 66 validation
+    photos, 0.80 of the grades were exact and 0.91 within one (0.80 and 0.89 where each job's two numbers were chosen on
+    the other jobs). A least size of regions did as well as a least sureness. The sum of calibrated probabilities inside
+    the regions, the mean with the mirrored photo, smaller photos (320 to 448 pixels instead of 512), and means over two
+    or three sizes were within three photos of it; larger ones (640 to 1024) were worse, 0.68 to 0.73 exact. What is
+    left is the model's own: four of the six photos that were two or more grades off show one job, where it takes orange
+    paint on blue for rust.
 
     Args:
         pairs: true mask bool (H, W) and probability float32 (H, W), of photos on which no result will be reported.

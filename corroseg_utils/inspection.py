@@ -20,6 +20,7 @@ from corroseg_utils.tiles import tiled_bands
 SMALLEST_FINDING_PERCENT = 0.01  # of the surface; the area of ASTM D610's grade 10
 MOST_FINDINGS = 100
 PAGE_SIDE, THUMB_SIDE = 640, 96
+PICTURES = ("photo.jpg", "mask.png", "thumb.jpg")
 TINT = 110  # opacity of the layer, 0-255
 
 
@@ -127,8 +128,7 @@ def _scaled(position: int, working: int, full: int) -> int:
 
 
 def page_pictures(pixels: np.ndarray, classes: np.ndarray, names: Sequence[str]) -> dict[str, bytes]:
-    """Small pictures for the page: "photo.jpg", the layer "mask.png" to lay over it, and "thumb.jpg" with
-    both.
+    """Small pictures for the page, named as `PICTURES`: the photo, the layer to lay over it, and a thumbnail with both.
 
     pixels: uint8 (h, w, 3). classes: uint8 (h, w) positions in `names`, 0 transparent.
     """
@@ -140,11 +140,11 @@ def page_pictures(pixels: np.ndarray, classes: np.ndarray, names: Sequence[str])
     indexed.putpalette(np.concatenate([COLOURS, COLOURS]).tobytes())
     alpha = bytes([0] + [TINT] * (count - 1)) + bytes([255] * count)
     thumb = _fit(overlay(small, layer), THUMB_SIDE, cv2.INTER_AREA)
-    return {
-        "photo.jpg": _encoded(Image.fromarray(small), "JPEG", quality=66),
-        "mask.png": _encoded(indexed, "PNG", transparency=alpha, optimize=True),
-        "thumb.jpg": _encoded(Image.fromarray(thumb), "JPEG", quality=70),
-    }
+    return dict(zip(PICTURES, (
+        _encoded(Image.fromarray(small), "JPEG", quality=66),
+        _encoded(indexed, "PNG", transparency=alpha, optimize=True),
+        _encoded(Image.fromarray(thumb), "JPEG", quality=70),
+    ), strict=True))
 
 
 def _fit(pixels: np.ndarray, side: int, interpolation: int) -> np.ndarray:

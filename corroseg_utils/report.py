@@ -1,9 +1,9 @@
 """The command `report`: from a folder of photos to an inspection report that an inspector can check.
 
-Each finished photo is a few small files in DIR/photos/, its JSON written last. That is all a killed run needs
-to carry on: a photo whose JSON fits its file, the model and the settings is done. The report's files are then
-made from those in the order of the photos' names, so an interrupted run ends with what an undisturbed one
-makes.
+Each finished photo is a few small files in DIR/photos/, its JSON written last. That is all a killed run needs to carry
+on: a photo is done when its JSON fits its file, the model and the settings, and its pictures are there. The report's
+files are then made from those in the order of the photos' names, so an interrupted run ends with what an undisturbed
+one makes.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from corroseg_utils.assets import Entry, group_photos, list_photos
 from corroseg_utils.errors import CorrosegError
-from corroseg_utils.inspection import Surface, inspect, look
+from corroseg_utils.inspection import PICTURES, Surface, inspect, look
 from corroseg_utils.photo_reader import SECONDS_PER_PHOTO, PhotoReader, ReadPhoto
 from corroseg_utils.photos import PhotoError, read_mask, resize_mask, write_whole
 from corroseg_utils.report_files import Report, write_report
@@ -74,7 +74,7 @@ def make_report(photos: Path | str, out: Path | str, segmenter, *, by: str = "jo
         todo = []
         for entry in entries:
             made_from = _made_from(entry, model, threshold, settings)
-            if _is_done(results / f"{entry.key}.json", made_from):
+            if _is_done(results, entry.key, made_from):
                 bar.update()
             else:
                 todo.append((entry, made_from))
@@ -148,9 +148,11 @@ def _made_from(entry: Entry, model: str, threshold: float, settings: Settings) -
             "region": list(entry.region) if entry.region else None}
 
 
-def _is_done(path: Path, made_from: dict) -> bool:
+def _is_done(folder: Path, key: str, made_from: dict) -> bool:
     try:
-        return json.loads(path.read_text("utf-8"))["made_from"] == made_from
+        if not all((folder / f"{key}_{name}").stat().st_size for name in PICTURES):
+            return False
+        return json.loads((folder / f"{key}.json").read_text("utf-8"))["made_from"] == made_from
     except (OSError, ValueError, KeyError, TypeError):
         return False  # absent, or cut short by a power failure
 
@@ -226,7 +228,7 @@ def add_parser(subparsers) -> None:
                         help="folder of masks <photo name>.png, in the subfolders of the photos, above 0 where there "
                         "is steel: the area that counts; the whole photo by default")
     parser.add_argument("--seconds", type=float, default=SECONDS_PER_PHOTO,
-                        help="limit for reading one photo (default: %(default)g)")
+                        help="limit for reading one photo, in seconds (default: %(default)g)")
     parser.set_defaults(run=_run)
 
 
@@ -237,6 +239,8 @@ def _run(options: argparse.Namespace) -> int:
         value = getattr(options, name)
         if value is not None and not 0 < value < 1:
             raise CorrosegError(f"--{name} is {value}, but must lie between 0 and 1.")
+    if not options.seconds > 0:
+        raise CorrosegError(f"--seconds is {options.seconds:g}, but must be above 0.")
     if options.steel and not options.steel.is_dir():
         raise CorrosegError(f"{options.steel}: no such folder. --steel is the folder of the steel masks.")
     report = make_report(options.photos, options.out, load_segmenter(options.model), by=options.assets,

@@ -37,7 +37,7 @@ def write_page(file: BinaryIO, content: dict, pictures: Path) -> None:
     page = _environment().get_template("report.html.j2").generate(
         **content, picture=picture, style=style, script=script, style_hash=_hash(style),
         script_hash=_hash(script), odds=ODDS_FACTOR,
-        legend=[(title, "#" + COLOURS[CLASS_NAMES.index(name)].tobytes().hex())
+        legend=[(name, title, "#" + COLOURS[CLASS_NAMES.index(name)].tobytes().hex())
                 for name, title in CLASS_TITLES.items() if name in used],
     )
     for piece in page:

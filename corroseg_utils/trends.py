@@ -4,6 +4,7 @@ import argparse
 import csv
 import html
 import io
+import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -89,31 +90,41 @@ def plot(trends: list[Trend]) -> str:
     """SVG picture: a line for each asset, hollow before and full after, with the intervals as thin bars."""
     row, left, width = 28, 220, 560
     shares = [side["weighted"] for trend in trends for side in (trend.before, trend.after) if side]
-    most = max([share["corroded_high"] for share in shares] + [1.0])
+    ticks = _ticks(max([share["corroded_high"] for share in shares] + [1.0]))
+    bottom = 50 + row * len(trends)
 
     def x(percent: float) -> float:
-        return round(left + width * percent / most, 1)
+        return round(left + width * percent / ticks[-1], 1)
 
-    parts = []
-    for tick in range(5):
-        value = most * tick / 4
-        parts.append(f'<line x1="{x(value)}" y1="40" x2="{x(value)}" y2="{50 + row * len(trends)}" stroke="#d5dae0"/>'
-                     f'<text x="{x(value)}" y="32" text-anchor="middle">{value:.1f} %</text>')
-    for number, trend in enumerate(trends):
-        y = 60 + row * number
-        parts.append(f'<text x="{left - 12}" y="{y + 4}" text-anchor="end">{html.escape(trend.asset[:28])}</text>')
-        colour = {"grew": "#9b1212", "new": "#9b1212", "shrank": "#1b5e20"}.get(trend.state, "#4a5560")
-        for side, offset, fill in ((trend.before, -4, "#fff"), (trend.after, 4, colour)):
-            if side:
-                share = side["weighted"]
+    def sides(y: float, colour: str, *shares: dict | None) -> str:
+        parts = []
+        for share, offset, fill in zip(shares, (-4, 4), ("#fff", colour), strict=True):
+            if share:
                 low, middle, high = (x(share[f"corroded_{key}"]) for key in ("low", "percent", "high"))
                 parts.append(f'<path d="M{low} {y + offset}H{high}" stroke="{colour}"/><circle cx="{middle}" '
                              f'cy="{y + offset}" r="5" fill="{fill}" stroke="{colour}" stroke-width="2"/>')
-        parts.append(f'<text x="{left + width + 14}" y="{y + 4}">{trend.state}</text>')
-    return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {left + width + 90} {70 + row * len(trends)}" '
-            'font-family="sans-serif" font-size="13" role="img"><title>Corroded share of each asset: hollow before, '
-            'full after, bars are the intervals</title><rect width="100%" height="100%" fill="#fff"/>'
-            + "".join(parts) + "</svg>\n")
+        return "".join(parts)
+
+    parts = [f'<line x1="{x(tick)}" y1="40" x2="{x(tick)}" y2="{bottom}" stroke="#d5dae0"/>'
+             f'<text x="{x(tick)}" y="32" text-anchor="middle">{tick:g} %</text>' for tick in ticks]
+    for number, trend in enumerate(trends):
+        y = 60 + row * number
+        colour = {"grew": "#9b1212", "new": "#9b1212", "shrank": "#1b5e20"}.get(trend.state, "#4a5560")
+        parts.append(f'<text x="{left - 12}" y="{y + 4}" text-anchor="end">{html.escape(trend.asset[:28])}</text>'
+                     + sides(y, colour, *(side and side["weighted"] for side in (trend.before, trend.after)))
+                     + f'<text x="{left + width + 14}" y="{y + 4}">{trend.state}</text>')
+    parts.append(f'<text x="{left}" y="{bottom + 22}">Corroded share of each asset: hollow before, full after; the '
+                 'bars are the intervals</text>')
+    return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {left + width + 90} {bottom + 36}" '
+            'font-family="sans-serif" font-size="13" role="img"><title>Corroded share of each asset, before and '
+            'after</title><rect width="100%" height="100%" fill="#fff"/>' + "".join(parts) + "</svg>\n")
+
+
+def _ticks(most: float) -> list[float]:
+    """Round percentages from 0 to the first at or above `most`, three to six of them."""
+    power = 10.0 ** math.floor(math.log10(most / 5))
+    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= most / 5)
+    return [step * number for number in range(1 + math.ceil(most / step))]
 
 
 def _state(before: dict | None, after: dict | None) -> str:

@@ -97,7 +97,7 @@ def test_grade_agreement_by_hand(tmp_path):
             photo = read_photo(path)
             return photo, self.probability(photo)
 
-    # Photo and mask: alike; one grade apart (2 against 4 %); three apart (25 against 3.5 %, and another condition).
+    # Photo and mask: alike; one grade apart (2 against 4 %); two apart (25 against 3.5 %, and another condition).
     for name, seen, drawn in (("a", (0, 0, 40, 30), (0, 0, 40, 30)), ("b", (0, 0, 8, 12), (0, 0, 16, 12)),
                               ("c", (0, 0, 40, 30), (0, 0, 14, 12))):
         save(tmp_path / "images" / f"{name}.png", photo_with(seen))
@@ -105,7 +105,8 @@ def test_grade_agreement_by_hand(tmp_path):
         mask[drawn[1]:drawn[3], drawn[0]:drawn[2]] = 1
         save(tmp_path / "masks" / f"{name}.png", mask)
     found = grade_agreement(Reading(), read_pairs(tmp_path / "images", tmp_path / "masks"))
-    assert found == {"photos": 3, "d610_exact": 0.3333, "d610_within_one": 0.6667, "imo_exact": 0.3333,
+    assert found == {"photos": 3, "d610_exact": 0.3333, "d610_within_one": 0.6667, "d610_too_good": 0.3333,
+                     "d610_too_bad": 0.3333, "imo_exact": 0.3333,
                      "in_interval": 0.3333, "clean": 0, "clean_exact": None}
 
 

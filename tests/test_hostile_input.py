@@ -125,7 +125,7 @@ def test_500_mutated_photos(tmp_path):
     for name, data in bombs():
         (photos / name).write_bytes(data)
     before, memory, start = files_in(photos), peak_megabytes("RUSAGE_SELF"), time.monotonic()
-    report = report_on(photos, tmp_path / "out", seconds=30)
+    report = report_on(photos, tmp_path / "out", seconds=120)  # the machine may be starved; none needs 3 s of work
     seconds = time.monotonic() - start
     content = json.loads((tmp_path / "out" / "findings.json").read_text("utf-8"))
     assert len(content["photos"]) + len(content["failed"]) == 500
@@ -137,7 +137,7 @@ def test_500_mutated_photos(tmp_path):
     print(f"{seconds:.0f} s, {len(report.failed)} failed, memory grew by {grown:.0f} MB, "
           f"reader at most {peak_megabytes('RUSAGE_CHILDREN'):.0f} MB")
     assert grown < 1500 and peak_megabytes("RUSAGE_CHILDREN") < 3000
-    again = report_on(photos, tmp_path / "out", seconds=30)
+    again = report_on(photos, tmp_path / "out", seconds=120)
     assert again.failed == report.failed
 
 

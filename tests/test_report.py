@@ -13,10 +13,11 @@ from report_helpers import CREATED, files_in, photo_with, report_on, sample_phot
 
 from corroseg_utils.annotations import decode_rle, read_coco
 from corroseg_utils.assets import group_photos, list_photos, printable, safe_key
+from corroseg_utils.cli import main
 from corroseg_utils.errors import CorrosegError
 from corroseg_utils.report import Settings, make_report
 from corroseg_utils.report_files import CSV_COLUMNS
-from corroseg_utils.segmenter import Segmenter
+from corroseg_utils.segmenter import SHIPPED_LITERT, Segmenter
 
 HELPERS = Path(__file__).with_name("report_helpers.py")
 
@@ -202,7 +203,8 @@ def test_steel_mask_and_region_are_the_denominator(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("photo\nx.png\n", "asset"), ("photo,asset,region\nx.png,A,1 2 3\n", "region"), ("", "CSV")],
+    [("photo\nx.png\n", "asset"), ("photo,asset,region\nx.png,A,1 2 3\n", "region"), ("", "CSV"),
+     ("photo,asset,date\nx.png,A,31.12.2025\n", "YYYY-MM-DD"), ("photo,asset\ny.png,A\n", "y.png")],
 )
 def test_bad_asset_tables_are_explained(tmp_path, text, message):
     photo = save(tmp_path / "photos" / "x.png", photo_with())
@@ -210,6 +212,27 @@ def test_bad_asset_tables_are_explained(tmp_path, text, message):
     table.write_text(text)
     with pytest.raises(CorrosegError, match=message):
         group_photos([photo], tmp_path / "photos", str(table))
+
+
+def test_a_photo_without_an_asset_in_the_table_goes_by_its_job(tmp_path):
+    photos = [save(tmp_path / name / "CDM_1_x.png", photo_with()) for name in ("a", "CDM_2_b")]
+    photos.append(save(tmp_path / "CDS_3_x.png", photo_with()))
+    table = tmp_path / "assets.csv"
+    table.write_text("photo,asset,date\nCDM_1_x.png,,2026-1-2\nCDS_3_x.png,deck,\n")
+    entries = group_photos(photos, tmp_path, str(table))
+    assert [(entry.asset, entry.date) for entry in entries] == [
+        ("CDM_1", "2026-01-02"), ("CDM_1", "2026-01-02"), ("deck", "")]
+
+
+@pytest.mark.parametrize(("option", "value"), [("seconds", "0"), ("seconds", "nan"), ("threshold", "1"), ("scale", "2"),
+                                               ("steel", "nowhere")])
+def test_options_out_of_range_are_explained(tmp_path, capsys, option, value):
+    sample_photos(tmp_path / "photos")
+    assert main(["report", str(tmp_path / "photos"), "--out", str(tmp_path / "out"), "--model", str(SHIPPED_LITERT),
+                 f"--{option}", value]) == 2
+    message = capsys.readouterr().err
+    assert option in message and value in message
+    assert not (tmp_path / "out").exists()
 
 
 def test_grouping_by_job_and_by_folder(tmp_path):
@@ -253,6 +276,8 @@ def test_what_changed_is_inspected_again(tmp_path):
     report_on(photos, out)
     save(photos / "CDM_1_IMG_2.png", photo_with((0, 0, 80, 30)))
     (out / "photos" / f"{safe_key('tank/left.png')}.json").write_text('{"made_from": {')  # cut by a power failure
+    (out / "photos" / f"{safe_key('CDS_2_IMG_0.png')}_mask.png").write_bytes(b"")
+    (out / "photos" / f"{safe_key('CDM_1_IMG_0.png')}_thumb.jpg").unlink()
     report_on(photos, out)
     fresh = tmp_path / "fresh"
     report_on(photos, fresh)

@@ -162,6 +162,7 @@ def test_slider_by_keyboard_and_by_pointer(page):
 def test_keyboard_through_photos_and_findings(page):
     open_photo(page, "a/CDM_1_IMG_1")
     first = page.inner_text("#name")
+    assert page.locator("#findings p").first.inner_text() == "1. corrosion, 1.00 %, confidence 0.90"
     page.keyboard.press("j")
     page.keyboard.press("c")
     page.keyboard.press("j")
@@ -255,7 +256,7 @@ def test_prints_to_pdf(page, view, tmp_path):
     content = (tmp_path / "page.pdf").read_bytes()
     assert content.startswith(b"%PDF") and len(re.findall(rb"/Type ?/Page\b", content)) >= 1
     page.emulate_media(media="print")
-    assert not page.is_visible("#filters") and not page.is_visible("#slider")
+    assert not page.is_visible("#filters") and not page.is_visible("#slider") and not page.is_visible("#chosen")
     assert page.is_visible(".note")
     page.emulate_media(media="screen")
 
@@ -263,6 +264,9 @@ def test_prints_to_pdf(page, view, tmp_path):
 def test_fits_a_phone(page):
     page.set_viewport_size({"width": 360, "height": 740})
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    for table in ("#assets", "#photos"):  # neither names nor heads are broken letter by letter
+        assert page.locator(f"{table} tbody th").first.bounding_box()["width"] >= 100
+        assert page.locator(f"{table} thead").bounding_box()["height"] <= 70
     open_photo(page, "CDM_1_IMG_0")
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     heights = page.eval_on_selector_all("#view button", "all => all.map((b) => b.getBoundingClientRect().height)")

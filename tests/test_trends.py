@@ -51,6 +51,9 @@ def test_files(reports, tmp_path):
     assert (rows[0]["before_percent"], rows[3]["after_d610"]) == ("", "")
     root = ET.fromstring((tmp_path / "trends" / "trends.svg").read_text("utf-8"))
     assert len(root.findall(".//{*}circle")) == 8  # three pairs, one gone, one new
+    texts = [text.text for text in root.findall(".//{*}text")]
+    assert texts[:6] == ["0 %", "10 %", "20 %", "30 %", "40 %", "50 %"]
+    assert "hollow before, full after" in texts[-1]
 
 
 def test_plot_escapes_names():

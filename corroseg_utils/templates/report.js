@@ -187,7 +187,8 @@ function item(finding) {
   const line = document.createElement("li");
   const text = document.createElement("p");
   const sure = `confidence ${finding.confidence.toFixed(2)}`;
-  text.textContent = `${finding.finding}. ${finding.class}, ${finding.area_percent.toFixed(2)} %, ${sure}`;
+  const title = $(`#legend [data-class="${finding.class}"] span`).textContent;
+  text.textContent = `${finding.finding}. ${title}, ${finding.area_percent.toFixed(2)} %, ${sure}`;
   const buttons = VERDICTS.map((verdict) => {
     const button = document.createElement("button");
     button.type = "button";
