@@ -35,8 +35,14 @@ VARIANTS = {
     "paste": ("--paste", "0.5"),
     "clean sources first": ("--source-weights", "virginia_tech=3", "web=2"),
     "with rendered photos": ("--extra", str(DATA), "--source-weights", "extra=0.5"),
+    "batch norms trained": ("--train-batch-norm",),
+    "shipped": ("--weights", "build/transfer/model.npz", "--extra", str(DATA),
+                "--source-weights", "virginia_tech=2", "web=2", "cis=0.5", "extra=1", "--size", "320",
+                "--crop", "0.5", "0.9", "--batch-size", "12", "--steps", "100", "--epochs", "24", "--ema", "0.998",
+                "--train-batch-norm"),
 }
-"""Options of `train` that a variant has beside PLAIN."""
+"""Options of `train` that a variant has beside PLAIN; of an option given twice the later one counts. `shipped` starts
+from a training on the rendered photos alone: see data/weights/training/README.md."""
 
 
 def run_study(data: Path, out: Path, variants: Sequence[str], folds: Sequence[int], seeds: Sequence[int],
