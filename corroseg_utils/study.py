@@ -38,7 +38,7 @@ VARIANTS = {
     "batch norms trained": ("--train-batch-norm",),
     "shipped": ("--weights", "build/transfer/model.npz", "--extra", str(DATA),
                 "--source-weights", "virginia_tech=2", "web=2", "cis=0.5", "extra=1", "--size", "320",
-                "--crop", "0.5", "0.9", "--batch-size", "12", "--steps", "100", "--epochs", "24", "--ema", "0.998",
+                "--crop", "0.5", "0.9", "--batch-size", "12", "--steps", "100", "--epochs", "20", "--ema", "0.99",
                 "--train-batch-norm"),
 }
 """Options of `train` that a variant has beside PLAIN; of an option given twice the later one counts. `shipped` starts
