@@ -1,4 +1,4 @@
-"""Is my segmentation number real? Ten checks for any segmentation project, each with a verdict. NumPy only.
+"""Is my segmentation number real? Ten checks for any segmentation project, each with a verdict. NumPy and OpenCV.
 
     from corroseg_utils.checks import constant_answer, group_leak
     print(group_leak(train_jobs, test_jobs))    # ok    group leak: none of 131 test groups is in the training set
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .similarity import edge_vectors, shows_mask, unlikely_similarity
+from .similarity import ALIKE, most_alike, shows_mask
 
 Metric = Callable[[np.ndarray, np.ndarray], float]  # metric(truth, prediction), higher is better
 Data = np.ndarray | tuple | Iterable
@@ -209,18 +209,20 @@ def group_leak(train_groups: Iterable, test_groups: Iterable) -> Verdict:
 
 
 def near_duplicates(train: Data, test: Data) -> Verdict:
-    """Is a test photo almost a training photo? The most similar pair, see `corroseg_utils.similarity`.
+    """Does a test photo show the scene of a training photo? By keypoints, see `corroseg_utils.similarity`.
 
-    Fails above the similarity that unrelated photos of the training set hardly reach, at least 0.9. No proof if passed.
-    Photos as `data` or as a list of (H, W, 3) arrays of any size. `measured` is the highest similarity, 1 for a copy.
+    Fails from 15 agreeing keypoints up, in the photo or its mirror image. Passing is no proof: other photos of one
+    scene may share fewer, and a photo of almost one colour has none. Photos as `data` or as a list of (H, W, 3) arrays
+    of any size. `measured` is the most keypoints that agree, some 200 for a copy.
     """
-    train, test = edge_vectors(_photos(train)), edge_vectors(_photos(test))
-    similar, limit = test @ train.T, unlikely_similarity(train)
-    pair = np.unravel_index(np.argmax(similar), similar.shape)
-    affected = int((similar.max(axis=1) > limit).sum())
-    message = (f"test photo {pair[0]} and training photo {pair[1]} are most similar, {similar[pair]:.3f}; "
-               f"{affected} of {len(test)} test photos exceed {limit:.2f}")
-    return Verdict("near-duplicates", not affected, message, float(similar[pair]))
+    nearest, counts = most_alike(_photos(train), _photos(test))
+    first, affected = int(np.argmax(counts)), int((counts >= ALIKE).sum())
+    if not counts[first]:
+        message = "no test photo shares keypoints with a training photo"
+    else:
+        message = (f"test photo {first} and training photo {nearest[first]} are most similar, {counts[first]} "
+                   f"keypoints agree; {affected} of {len(counts)} test photos reach {ALIKE}")
+    return Verdict("near-duplicates", not affected, message, float(counts[first]))
 
 
 def dropped_findings(available: Data, used: Data) -> Verdict:
