@@ -74,14 +74,17 @@ class OpenPhoto:
         if self._orientation in (3, 4, 7, 8):  # and these are stored in reverse
             top, bottom = height - bottom, height - top
         length, across = self._image.size if sideways else self._image.size[::-1]
-        pixels = length / height  # of the stored photo for one row; averaging reaches one such step further
-        first, last = max(0, int((top - 1) * pixels) - 1), min(length, int((bottom + 1) * pixels) + 2)
+        pixels = length / height  # of the stored photo for one row
+        part, first = self._image, 0
+        if part.mode != "RGB":  # converted band by band; averaging reaches one step beyond the band
+            first, last = max(0, int((top - 1) * pixels) - 1), min(length, int((bottom + 1) * pixels) + 2)
+            part = _to_rgb(part.crop((first, 0, last, across) if sideways else (0, first, across, last)))
         begin, end = top * pixels - first, bottom * pixels - first
         if sideways:
-            part, box, target = (first, 0, last, across), (begin, 0, end, across), (bottom - top, width)
+            box, target = (begin, 0, end, across), (bottom - top, width)
         else:
-            part, box, target = (0, first, across, last), (0, begin, across, end), (width, bottom - top)
-        rows = _to_rgb(self._image.crop(part)).resize(target, Image.Resampling.BILINEAR, box)
+            box, target = (0, begin, across, end), (width, bottom - top)
+        rows = part.resize(target, Image.Resampling.BILINEAR, box)
         return np.asarray(_upright(rows, self._orientation))
 
     def scaled(self, size: tuple[int, int]) -> np.ndarray:
