@@ -15,6 +15,8 @@ import numpy as np
 
 from corroseg_utils.errors import CorrosegError
 from corroseg_utils.litert import load_interpreter, partitions
+from corroseg_utils.whole_photos import peak_memory_mb, whole_photos
+from corroseg_utils.whole_photos import report as photo_report
 
 SIZES, THREADS = (128, 256, 512), (1, 2)
 OPEN_BATCH, BATCH_1, EDGE, SIBLING = "unet_2020 open batch", "unet_2020 batch 1", "edge_unet", "edge_unet 0.5"
@@ -35,8 +37,9 @@ def benchmark(sizes=SIZES, threads=THREADS, rounds: int = 15, seconds: float = 0
         seconds: least time that one model runs in a round.
 
     Returns:
-        `machine`, `peak_gmacs_per_second` (one thread, float32), `peak_memory_mb` of the process, `rows` (one a
-        model, size and number of threads; times in milliseconds for one photo) and `ratios` of the medians.
+        `machine`, `peak_gmacs_per_second` (one thread, float32), `peak_kernels`, `peak_memory_mb` of the process,
+        `rows` (one a model, size and number of threads; times in milliseconds for one photo) and `ratios` of the
+        medians.
 
     Raises:
         CorrosegError: TensorFlow is not installed.
@@ -56,8 +59,8 @@ def benchmark(sizes=SIZES, threads=THREADS, rounds: int = 15, seconds: float = 0
     for row in rows:
         if row["threads"] == 1:
             row["peak_percent"] = 100 * row["gmacs_per_second"] / peak
-    return {"machine": machine(), "peak_gmacs_per_second": peak, "peak_memory_mb": _peak_memory_mb(), "rows": rows,
-            "ratios": ratios(rows)}
+    return {"machine": machine(), "peak_gmacs_per_second": peak, "peak_kernels": peak_kernels(),
+            "peak_memory_mb": peak_memory_mb(), "rows": rows, "ratios": ratios(rows)}
 
 
 def ratios(rows: list[dict]) -> list[dict]:
@@ -82,6 +85,17 @@ def peak_gmacs(side: int = 1024, repeats: int = 8) -> float:
         a @ a
         best = min(_timed(lambda: a @ a) for _ in range(repeats))
     return side**3 / best / 1e9
+
+
+def peak_kernels() -> str:
+    """Whose instructions that product used, as NumPy's library names them: Haswell's are AVX2, SkylakeX's AVX-512.
+
+    The share of the peak means something only where these are the newest that the CPU has.
+    """
+    from threadpoolctl import threadpool_info
+
+    names = [library.get("architecture", "") for library in threadpool_info() if "numpy" in library["filepath"]]
+    return ", ".join(filter(None, names)) or "unknown"
 
 
 def machine() -> str:
@@ -162,32 +176,33 @@ def _memory_mb() -> float:
     return int(status.read_text().split()[1]) * 4096 / 1e6 if status.exists() else 0.0
 
 
-def _peak_memory_mb() -> float:
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e6 if platform.system() == "Darwin" else peak * 1024 / 1e6
-
-
 def add_parser(commands) -> None:
     """Add `benchmark` to the command line."""
     parser = commands.add_parser(
         "benchmark", help="measure what the models cost on this machine",
         description="Time the network of 2020 and ours, in float32, with 8-bit weights and in int8, at several sizes, "
                     "on 1 and 2 threads; with the share of the CPU's peak, memory, load time and ratios. Some minutes.")
+    parser.add_argument("--whole-photos", action="store_true",
+                        help="instead, time `segment --scale` on photos of 3 to 100 megapixels, with their peak memory")
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     parser.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> int:
-    result = benchmark()
-    print(json.dumps(result, indent=2) if options.json else report(result))
+    if options.whole_photos:
+        result = {"machine": machine(), "rows": whole_photos()}
+        text = f"{result['machine']}\n\n{photo_report(result['rows'])}"
+    else:
+        result = benchmark()
+        text = report(result)
+    print(json.dumps(result, indent=2) if options.json else text)
     return 0
 
 
 def report(result: dict) -> str:
     """The result as tables of text."""
-    lines = [f"{result['machine']}; float32 peak {result['peak_gmacs_per_second']:.1f} GMAC/s on one thread; "
+    lines = [f"{result['machine']}; float32 peak {result['peak_gmacs_per_second']:.1f} GMAC/s on one thread "
+             f"({result['peak_kernels']} kernels); "
              f"peak memory of this process {result['peak_memory_mb']:.0f} MB", ""]
     widths = {name: int(form[1:].split(".")[0]) for name, form in _COLUMNS.items()}
     lines.append("".join(f"{name:{form[0]}{widths[name]}}" for name, form in _COLUMNS.items()))

@@ -212,7 +212,8 @@ def _explained(path: Path | str) -> Iterator[None]:
 def _load(path: Path | str, at_least: int | None = None) -> Image.Image:
     with _explained(path), Image.open(path) as image:
         if at_least:
-            image.draft("RGB", _scaled_size(image.size, at_least))
+            shrink = next((n for n in (8, 4, 2) if -(-max(image.size) // n) >= at_least), 1)  # decoders round up
+            image.draft("RGB", (max(1, image.width // shrink), max(1, image.height // shrink)))
         image.load()
     return image
 
@@ -255,8 +256,3 @@ def _to_8_bit(values: np.ndarray) -> np.ndarray:
     if values.max(initial=0) <= 255:
         return values.clip(0, 255).astype(np.uint8)
     return (values.clip(0, 65535) / 257).round().astype(np.uint8)
-
-
-def _scaled_size(size: tuple[int, int], long_side: int) -> tuple[int, int]:
-    scale = long_side / max(size)
-    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
