@@ -89,6 +89,7 @@ def test_memory_does_not_grow_with_the_height_of_the_photo(red_segmenter, scale)
         tracemalloc.stop()
         return most
 
+    peak(96)  # what is loaded at first use does not count
     assert peak(4992) < 1.05 * peak(1248)  # both end with a full tile
 
 
