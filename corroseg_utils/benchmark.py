@@ -7,6 +7,7 @@ falls on all of them alike, and ratios hold even where times do not.
 import argparse
 import json
 import platform
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +21,7 @@ from corroseg_utils.whole_photos import report as photo_report
 
 SIZES, THREADS = (128, 256, 512), (1, 2)
 OPEN_BATCH, BATCH_1, EDGE, SIBLING = "unet_2020 open batch", "unet_2020 batch 1", "edge_unet", "edge_unet 0.5"
-_COLUMNS = {"model": "<26", "size": ">5", "threads": ">8", "ms": ">9.2f", "low": ">9.2f", "high": ">9.2f",
+_COLUMNS = {"model": "<32", "size": ">5", "threads": ">8", "ms": ">9.2f", "low": ">9.2f", "high": ">9.2f",
             "mmacs": ">8.0f", "gmacs_per_second": ">17.1f", "peak_percent": ">13.0f", "file_mb": ">8.2f",
             "load_ms": ">8.1f", "memory_mb": ">10.0f", "partitions": ">11", "fallback": ">9"}
 
@@ -138,11 +139,46 @@ def _measure(files: dict[str, bytes], macs: dict[str, int], size: int, threads: 
         facts[name] = {"file_mb": len(content) / 1e6, "load_ms": load_ms, "memory_mb": _memory_mb() - before,
                        "partitions": parts, "fallback": len(fallback)}
         runs[name] = interpreter.invoke
+    for runtime, load in (("OpenVINO", _openvino), ("ONNX Runtime", _onnxruntime)):
+        try:
+            runs[f"{EDGE} float32 {runtime}"] = load(files[f"{EDGE} float32"], size, threads)
+        except ImportError:  # optional rows
+            pass
     rows = []
     for name, ms in take_turns(runs, rounds, seconds).items():
         network = max((key for key in macs if name.startswith(key)), key=len)
-        rows.append(_row(name, size, threads, ms, macs[network]) | facts[name])
+        rows.append(_row(name, size, threads, ms, macs[network]) | facts.get(name, {}))
     return rows
+
+
+def _openvino(flatbuffer: bytes, size: int, threads: int) -> Callable:
+    """One run of a .tflite file by OpenVINO."""
+    import openvino
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.tflite"
+        path.write_bytes(flatbuffer)
+        # Its own choice would be bfloat16 where the CPU has it.
+        settings = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+        request = openvino.Core().compile_model(path, "CPU", settings).create_infer_request()
+    photo = np.zeros((1, size, size, 3), np.uint8)
+    return lambda: request.infer({0: photo})
+
+
+def _onnxruntime(flatbuffer: bytes, size: int, threads: int) -> Callable:
+    """One run of a .tflite file by ONNX Runtime; tf2onnx converts it."""
+    import onnxruntime
+    import tf2onnx
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.tflite"
+        path.write_bytes(flatbuffer)
+        model, _ = tf2onnx.convert.from_tflite(str(path))
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    pixels = {session.get_inputs()[0].name: np.zeros((1, size, size, 3), np.uint8)}
+    return lambda: session.run(None, pixels)
 
 
 def take_turns(runs: dict[str, Callable], rounds: int, seconds: float) -> dict[str, list[float]]:
@@ -210,7 +246,7 @@ def report(result: dict) -> str:
         lines.append("".join(f"{row[name]:{form}}" if row.get(name) is not None else " " * widths[name]
                              for name, form in _COLUMNS.items()))
     lines += ["", "Times faster than the network of 2020 in float32:"]
-    lines += [f"{ratio['model']:<26}{ratio['size']:>5}{ratio['threads']:>8} threads  "
+    lines += [f"{ratio['model']:<32}{ratio['size']:>5}{ratio['threads']:>8} threads  "
               f"{ratio['times_faster_than_open_batch']:6.1f} (open batch, as the notebook converts it)  "
               f"{ratio['times_faster_than_batch_1']:6.1f} (batch 1)" for ratio in result["ratios"]]
     return "\n".join(lines)
