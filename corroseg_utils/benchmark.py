@@ -7,6 +7,7 @@ falls on all of them alike, and ratios hold even where times do not.
 import argparse
 import json
 import platform
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,10 +16,12 @@ import numpy as np
 
 from corroseg_utils.errors import CorrosegError
 from corroseg_utils.litert import load_interpreter, partitions
+from corroseg_utils.whole_photos import peak_memory_mb, whole_photos
+from corroseg_utils.whole_photos import report as photo_report
 
 SIZES, THREADS = (128, 256, 512), (1, 2)
 OPEN_BATCH, BATCH_1, EDGE, SIBLING = "unet_2020 open batch", "unet_2020 batch 1", "edge_unet", "edge_unet 0.5"
-_COLUMNS = {"model": "<26", "size": ">5", "threads": ">8", "ms": ">9.2f", "low": ">9.2f", "high": ">9.2f",
+_COLUMNS = {"model": "<32", "size": ">5", "threads": ">8", "ms": ">9.2f", "low": ">9.2f", "high": ">9.2f",
             "mmacs": ">8.0f", "gmacs_per_second": ">17.1f", "peak_percent": ">13.0f", "file_mb": ">8.2f",
             "load_ms": ">8.1f", "memory_mb": ">10.0f", "partitions": ">11", "fallback": ">9"}
 
@@ -35,8 +38,9 @@ def benchmark(sizes=SIZES, threads=THREADS, rounds: int = 15, seconds: float = 0
         seconds: least time that one model runs in a round.
 
     Returns:
-        `machine`, `peak_gmacs_per_second` (one thread, float32), `peak_memory_mb` of the process, `rows` (one a
-        model, size and number of threads; times in milliseconds for one photo) and `ratios` of the medians.
+        `machine`, `peak_gmacs_per_second` (one thread, float32), `peak_kernels`, `peak_memory_mb` of the process,
+        `rows` (one a model, size and number of threads; times in milliseconds for one photo) and `ratios` of the
+        medians.
 
     Raises:
         CorrosegError: TensorFlow is not installed.
@@ -56,8 +60,8 @@ def benchmark(sizes=SIZES, threads=THREADS, rounds: int = 15, seconds: float = 0
     for row in rows:
         if row["threads"] == 1:
             row["peak_percent"] = 100 * row["gmacs_per_second"] / peak
-    return {"machine": machine(), "peak_gmacs_per_second": peak, "peak_memory_mb": _peak_memory_mb(), "rows": rows,
-            "ratios": ratios(rows)}
+    return {"machine": machine(), "peak_gmacs_per_second": peak, "peak_kernels": peak_kernels(),
+            "peak_memory_mb": peak_memory_mb(), "rows": rows, "ratios": ratios(rows)}
 
 
 def ratios(rows: list[dict]) -> list[dict]:
@@ -82,6 +86,17 @@ def peak_gmacs(side: int = 1024, repeats: int = 8) -> float:
         a @ a
         best = min(_timed(lambda: a @ a) for _ in range(repeats))
     return side**3 / best / 1e9
+
+
+def peak_kernels() -> str:
+    """Whose instructions that product used, as NumPy's library names them: Haswell's are AVX2, SkylakeX's AVX-512.
+
+    The share of the peak means something only where these are the newest that the CPU has.
+    """
+    from threadpoolctl import threadpool_info
+
+    names = [library.get("architecture", "") for library in threadpool_info() if "numpy" in library["filepath"]]
+    return ", ".join(filter(None, names)) or "unknown"
 
 
 def machine() -> str:
@@ -124,11 +139,46 @@ def _measure(files: dict[str, bytes], macs: dict[str, int], size: int, threads: 
         facts[name] = {"file_mb": len(content) / 1e6, "load_ms": load_ms, "memory_mb": _memory_mb() - before,
                        "partitions": parts, "fallback": len(fallback)}
         runs[name] = interpreter.invoke
+    for runtime, load in (("OpenVINO", _openvino), ("ONNX Runtime", _onnxruntime)):
+        try:
+            runs[f"{EDGE} float32 {runtime}"] = load(files[f"{EDGE} float32"], size, threads)
+        except ImportError:  # optional rows
+            pass
     rows = []
     for name, ms in take_turns(runs, rounds, seconds).items():
         network = max((key for key in macs if name.startswith(key)), key=len)
-        rows.append(_row(name, size, threads, ms, macs[network]) | facts[name])
+        rows.append(_row(name, size, threads, ms, macs[network]) | facts.get(name, {}))
     return rows
+
+
+def _openvino(flatbuffer: bytes, size: int, threads: int) -> Callable:
+    """One run of a .tflite file by OpenVINO."""
+    import openvino
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.tflite"
+        path.write_bytes(flatbuffer)
+        # Its own choice would be bfloat16 where the CPU has it.
+        settings = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+        request = openvino.Core().compile_model(path, "CPU", settings).create_infer_request()
+    photo = np.zeros((1, size, size, 3), np.uint8)
+    return lambda: request.infer({0: photo})
+
+
+def _onnxruntime(flatbuffer: bytes, size: int, threads: int) -> Callable:
+    """One run of a .tflite file by ONNX Runtime; tf2onnx converts it."""
+    import onnxruntime
+    import tf2onnx
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.tflite"
+        path.write_bytes(flatbuffer)
+        model, _ = tf2onnx.convert.from_tflite(str(path))
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    pixels = {session.get_inputs()[0].name: np.zeros((1, size, size, 3), np.uint8)}
+    return lambda: session.run(None, pixels)
 
 
 def take_turns(runs: dict[str, Callable], rounds: int, seconds: float) -> dict[str, list[float]]:
@@ -162,32 +212,33 @@ def _memory_mb() -> float:
     return int(status.read_text().split()[1]) * 4096 / 1e6 if status.exists() else 0.0
 
 
-def _peak_memory_mb() -> float:
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e6 if platform.system() == "Darwin" else peak * 1024 / 1e6
-
-
 def add_parser(commands) -> None:
     """Add `benchmark` to the command line."""
     parser = commands.add_parser(
         "benchmark", help="measure what the models cost on this machine",
         description="Time the network of 2020 and ours, in float32, with 8-bit weights and in int8, at several sizes, "
                     "on 1 and 2 threads; with the share of the CPU's peak, memory, load time and ratios. Some minutes.")
+    parser.add_argument("--whole-photos", action="store_true",
+                        help="instead, time `segment --scale` on photos of 3 to 100 megapixels, with their peak memory")
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     parser.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> int:
-    result = benchmark()
-    print(json.dumps(result, indent=2) if options.json else report(result))
+    if options.whole_photos:
+        result = {"machine": machine(), "rows": whole_photos()}
+        text = f"{result['machine']}\n\n{photo_report(result['rows'])}"
+    else:
+        result = benchmark()
+        text = report(result)
+    print(json.dumps(result, indent=2) if options.json else text)
     return 0
 
 
 def report(result: dict) -> str:
     """The result as tables of text."""
-    lines = [f"{result['machine']}; float32 peak {result['peak_gmacs_per_second']:.1f} GMAC/s on one thread; "
+    lines = [f"{result['machine']}; float32 peak {result['peak_gmacs_per_second']:.1f} GMAC/s on one thread "
+             f"({result['peak_kernels']} kernels); "
              f"peak memory of this process {result['peak_memory_mb']:.0f} MB", ""]
     widths = {name: int(form[1:].split(".")[0]) for name, form in _COLUMNS.items()}
     lines.append("".join(f"{name:{form[0]}{widths[name]}}" for name, form in _COLUMNS.items()))
@@ -195,7 +246,7 @@ def report(result: dict) -> str:
         lines.append("".join(f"{row[name]:{form}}" if row.get(name) is not None else " " * widths[name]
                              for name, form in _COLUMNS.items()))
     lines += ["", "Times faster than the network of 2020 in float32:"]
-    lines += [f"{ratio['model']:<26}{ratio['size']:>5}{ratio['threads']:>8} threads  "
+    lines += [f"{ratio['model']:<32}{ratio['size']:>5}{ratio['threads']:>8} threads  "
               f"{ratio['times_faster_than_open_batch']:6.1f} (open batch, as the notebook converts it)  "
               f"{ratio['times_faster_than_batch_1']:6.1f} (batch 1)" for ratio in result["ratios"]]
     return "\n".join(lines)

@@ -173,6 +173,9 @@ def _add_evaluate(commands) -> None:
     parser.add_argument("--model", type=Path, metavar="PATH", help="a model file; the shipped model by default")
     parser.add_argument("--split", choices=("train", "validation", "test", "all"), default="test",
                         help="which photos (default: test)")
+    parser.add_argument("--scale", type=_scale, metavar="S",
+                        help="look at the photos tile by tile at this scale (0-1), as `segment --scale` does; by "
+                             "default the model sees each photo at once")
     _add_parts(parser, "score")
     parser.add_argument("--skip-bad", action="store_true", help="leave out photos with problems, and list them")
     parser.add_argument("--json", action="store_true", help="print the scores as JSON")
@@ -191,9 +194,9 @@ def _evaluate(options: argparse.Namespace) -> int:
     if manifest.empty:
         raise DataError(f"{options.data}: the split {options.split} has no photo. Try --split all.")
     segmenter = load_segmenter(options.model)
-    scores = evaluate(segmenter, manifest, progress=True)
+    scores = evaluate(segmenter, manifest, progress=True, scale=options.scale)
     if len(segmenter.classes) > 2:
-        scores |= evaluate_classes(segmenter, manifest, progress=True)
+        scores |= evaluate_classes(segmenter, manifest, progress=True, scale=options.scale)
     if options.json:
         print(json.dumps(without_nan(scores), indent=2))
     else:

@@ -1,6 +1,7 @@
 """Scores of a model on photos it has not seen, by the same steps that `segment` takes."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -11,35 +12,49 @@ from corroseg_utils import metrics
 from corroseg_utils.dataset import load_mask
 from corroseg_utils.findings import find_regions
 from corroseg_utils.metrics import bootstrap_interval, confusion, corrosion_iou, corrosion_scores
-from corroseg_utils.photos import photo_size
-from corroseg_utils.segmenter import Segmenter
+from corroseg_utils.photos import photo_size, read_photo
+from corroseg_utils.segmenter import READ_SIDE, Segmenter
+from corroseg_utils.tiles import open_at, scaled_bands
 
 COUNTS = ["clean", "false_alarms", "misses", "hits"]  # pixels: a 2x2 confusion matrix row by row
 LEAST_SHARE = 0.01  # photos with less corrosion have no relative error worth the name
 _LEVELS = 1000  # resolution of the threshold
 
 
-def predict(segmenter: Segmenter, manifest: pd.DataFrame,
-            progress: bool = False) -> Iterator[tuple[dict, np.ndarray, np.ndarray]]:
-    """For each photo its manifest row, true mask bool (H, W) and corrosion probability float32 (H, W)."""
+def predict(segmenter: Segmenter, manifest: pd.DataFrame, progress: bool = False,
+            scale: float | None = None) -> Iterator[tuple[dict, np.ndarray, np.ndarray]]:
+    """For each photo its manifest row, true mask bool (H, W) and corrosion probability float32 (H, W).
+
+    The network sees each photo whole, or tile by tile at `scale` (0-1], as in `segment`.
+    """
     for row in tqdm(manifest.to_dict("records"), "evaluating", disable=not progress):
-        _, probability = segmenter.read(row["photo"])
+        _, probability = _seen(segmenter, row["photo"], scale)
         yield row, load_mask(row["photo"], row["findings"], probability.shape[::-1]) > 0, probability
 
 
-def photo_counts(segmenter: Segmenter, manifest: pd.DataFrame, progress: bool = False) -> pd.DataFrame:
+def _seen(segmenter: Segmenter, path: Path, scale: float | None) -> tuple[np.ndarray, np.ndarray]:
+    """As `Segmenter.read`, which sees the whole photo; or with the probability made tile by tile at `scale`."""
+    if scale is None:
+        return segmenter.read(path)
+    bands = scaled_bands(segmenter, open_at(path, scale), scale)
+    return read_photo(path, READ_SIDE), np.concatenate([rows for _, rows in bands])
+
+
+def photo_counts(segmenter: Segmenter, manifest: pd.DataFrame, progress: bool = False,
+                 scale: float | None = None) -> pd.DataFrame:
     """Count pixels photo by photo, at the photos' own size.
 
     Args:
         segmenter: the model; its own threshold applies.
         manifest: the photos to score, usually those of one split.
         progress: show a progress bar.
+        scale: see `predict`.
 
     Returns:
         One row a photo: its name, group and, if the manifest has it, source; then the pixels of COUNTS.
     """
     rows = []
-    for row, truth, probability in predict(segmenter, manifest, progress):
+    for row, truth, probability in predict(segmenter, manifest, progress, scale):
         counts = confusion(truth, probability >= segmenter.threshold)
         rows.append({"photo": row["photo"].name, "group": row["group"], "source": row.get("source", ""),
                      **dict(zip(COUNTS, counts.ravel().tolist(), strict=True))})
@@ -78,20 +93,25 @@ def share_error(counts: np.ndarray) -> float:
     return float(np.median(np.abs(marked - true)[enough] / true[enough])) if enough.any() else float("nan")
 
 
-def evaluate(segmenter: Segmenter, manifest: pd.DataFrame, progress: bool = False) -> dict:
+def evaluate(segmenter: Segmenter, manifest: pd.DataFrame, progress: bool = False,
+             scale: float | None = None) -> dict:
     """Pooled scores of corrosion against background, and the threshold: see `photo_counts` and `pooled_scores`."""
-    return {**pooled_scores(photo_counts(segmenter, manifest, progress)), "threshold": segmenter.threshold}
+    counts = photo_counts(segmenter, manifest, progress, scale)
+    return {**pooled_scores(counts), "threshold": segmenter.threshold}
 
 
-def evaluate_classes(segmenter: Segmenter, manifest: pd.DataFrame, progress: bool = False) -> dict:
+def evaluate_classes(segmenter: Segmenter, manifest: pd.DataFrame, progress: bool = False,
+                     scale: float | None = None) -> dict:
     """Scores class by class, of a model that tells kinds of damage apart: see `class_scores`.
+
+    With `scale` tiles say where damage is, and the view of the whole photo says of which kind, as in `report`.
 
     Raises:
         ValueError: a mask holds a class that the model does not know.
     """
     counts = np.zeros((len(segmenter.classes), len(segmenter.classes)), np.int64)
     for row in tqdm(manifest.to_dict("records"), "evaluating classes", disable=not progress):
-        photo, probability = segmenter.read(row["photo"])
+        photo, probability = _seen(segmenter, row["photo"], scale)
         truth = load_mask(row["photo"], row["findings"], photo_size(row["photo"]))
         answer = segmenter.classify(photo, probability >= segmenter.threshold)
         counts += confusion(truth, answer, len(segmenter.classes))

@@ -74,14 +74,17 @@ class OpenPhoto:
         if self._orientation in (3, 4, 7, 8):  # and these are stored in reverse
             top, bottom = height - bottom, height - top
         length, across = self._image.size if sideways else self._image.size[::-1]
-        pixels = length / height  # of the stored photo for one row; averaging reaches one such step further
-        first, last = max(0, int((top - 1) * pixels) - 1), min(length, int((bottom + 1) * pixels) + 2)
+        pixels = length / height  # of the stored photo for one row
+        part, first = self._image, 0
+        if part.mode != "RGB":  # converted band by band; averaging reaches one step beyond the band
+            first, last = max(0, int((top - 1) * pixels) - 1), min(length, int((bottom + 1) * pixels) + 2)
+            part = _to_rgb(part.crop((first, 0, last, across) if sideways else (0, first, across, last)))
         begin, end = top * pixels - first, bottom * pixels - first
         if sideways:
-            part, box, target = (first, 0, last, across), (begin, 0, end, across), (bottom - top, width)
+            box, target = (begin, 0, end, across), (bottom - top, width)
         else:
-            part, box, target = (0, first, across, last), (0, begin, across, end), (width, bottom - top)
-        rows = _to_rgb(self._image.crop(part)).resize(target, Image.Resampling.BILINEAR, box)
+            box, target = (0, begin, across, end), (width, bottom - top)
+        rows = part.resize(target, Image.Resampling.BILINEAR, box)
         return np.asarray(_upright(rows, self._orientation))
 
     def scaled(self, size: tuple[int, int]) -> np.ndarray:
@@ -209,7 +212,8 @@ def _explained(path: Path | str) -> Iterator[None]:
 def _load(path: Path | str, at_least: int | None = None) -> Image.Image:
     with _explained(path), Image.open(path) as image:
         if at_least:
-            image.draft("RGB", _scaled_size(image.size, at_least))
+            shrink = next((n for n in (8, 4, 2) if -(-max(image.size) // n) >= at_least), 1)  # decoders round up
+            image.draft("RGB", (max(1, image.width // shrink), max(1, image.height // shrink)))
         image.load()
     return image
 
@@ -252,8 +256,3 @@ def _to_8_bit(values: np.ndarray) -> np.ndarray:
     if values.max(initial=0) <= 255:
         return values.clip(0, 255).astype(np.uint8)
     return (values.clip(0, 65535) / 257).round().astype(np.uint8)
-
-
-def _scaled_size(size: tuple[int, int], long_side: int) -> tuple[int, int]:
-    scale = long_side / max(size)
-    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))

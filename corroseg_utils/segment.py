@@ -12,7 +12,6 @@ from corroseg_utils.errors import CorrosegError
 from corroseg_utils.overlay import overlay
 from corroseg_utils.photos import (
     PHOTO_SUFFIXES,
-    OpenPhoto,
     PhotoError,
     photo_size,
     read_photo,
@@ -22,7 +21,7 @@ from corroseg_utils.photos import (
     write_whole,
 )
 from corroseg_utils.segmenter import READ_SIDE, Segmenter
-from corroseg_utils.tiles import enlarged_bands, scaled_size, tiled_bands, whole_bands
+from corroseg_utils.tiles import enlarged_bands, open_at, scaled_bands, scaled_size, whole_bands
 
 MASK_END, OVERLAY_END = "_mask.png", "_overlay.jpg"
 COLUMNS = ("photo", "width", "height", "corroded_percent", "seconds", "error")
@@ -107,15 +106,13 @@ def _segment(segmenter: Segmenter, path: Path, out: Path, name: str, scale: floa
     if scale is None:
         photo = read_photo(path, READ_SIDE)
         bands = whole_bands(segmenter, photo)
-        seen = bands[0][1].shape[0]
+        bands = enlarged_bands(bands, len(bands[0][1]), size)
     else:
-        tiled = scaled_size(size, scale)
-        opened = OpenPhoto(path, max(tiled))
+        opened = open_at(path, scale)
         photo = opened.scaled(scaled_size(size, min(1, READ_SIDE / max(size))))
-        bands, seen = tiled_bands(segmenter, opened, tiled), tiled[1]
+        bands = scaled_bands(segmenter, opened, scale)
     # One bit a pixel while the photo is in memory.
-    packed = np.concatenate([np.packbits(rows >= segmenter.threshold, axis=1)
-                             for _, rows in enlarged_bands(bands, seen, size)])
+    packed = np.concatenate([np.packbits(rows >= segmenter.threshold, axis=1) for _, rows in bands])
     opened = bands = None  # a large photo is let go before the mask is unpacked
     mask = np.unpackbits(packed, axis=1, count=width)
     write_jpeg(out / f"{name}{OVERLAY_END}", overlay(photo, resize_mask(mask, photo.shape[1::-1])))

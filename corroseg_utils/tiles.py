@@ -5,11 +5,12 @@ row of the photo to its last. NumPy and Pillow only.
 """
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from corroseg_utils.photos import OpenPhoto
+from corroseg_utils.photos import OpenPhoto, photo_size
 from corroseg_utils.segmenter import Segmenter, softmax
 
 Bands = Iterable[tuple[int, np.ndarray]]
@@ -25,7 +26,7 @@ def scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
 def tiled_bands(segmenter: Segmenter, photo: OpenPhoto, size: tuple[int, int]) -> Iterator[tuple[int, np.ndarray]]:
     """Probability of corrosion of a photo scaled to `size`, by tiles of the model's size.
 
-    Tiles overlap by three eighths, and count less towards their borders, where the network sees less of what is
+    Tiles overlap by five sixteenths, and count less towards their borders, where the network sees less of what is
     around. The photo is filled up by mirroring, as the whole-photo view does it.
 
     Args:
@@ -51,8 +52,11 @@ def tiled_bands(segmenter: Segmenter, photo: OpenPhoto, size: tuple[int, int]) -
             total[:, left : left + tile] += (1 - softmax(logits)[..., 0]) * window * window[:, None]
         down += window
         done = next_top - top  # no later tile reaches these rows
-        yield top, total[:done, :width] / (down[:done, None] * across[:width])
-        total, down = _shifted(total, done), _shifted(down, done)
+        band = total[:done, :width] / across[:width]
+        band /= down[:done, None]
+        yield top, band
+        _shift_up(total, done)
+        _shift_up(down, done)
 
 
 def whole_bands(segmenter: Segmenter, photo: np.ndarray) -> Bands:
@@ -71,6 +75,9 @@ def enlarged_bands(bands: Bands, height: int, size: tuple[int, int]) -> Iterator
     Returns:
         Bands of `size`.
     """
+    if height == size[1]:
+        yield from bands
+        return
     kept, first, done, factor = None, 0, 0, size[1] / height
     for top, rows in bands:
         kept = rows if kept is None else np.concatenate([kept, rows])
@@ -87,13 +94,24 @@ def enlarged_bands(bands: Bands, height: int, size: tuple[int, int]) -> Iterator
         kept, first = kept[keep:], first + keep
 
 
+def scaled_bands(segmenter: Segmenter, photo: OpenPhoto, scale: float) -> Bands:
+    """Probability of corrosion of a photo, by tiles at `scale` (0-1], enlarged to bands of the photo's own size."""
+    size = scaled_size(photo.size, scale)
+    return enlarged_bands(tiled_bands(segmenter, photo, size), size[1], photo.size)
+
+
+def open_at(path: Path | str, scale: float) -> OpenPhoto:
+    """A photo decoded for a view at `scale` (0-1]. Raises PhotoError."""
+    return OpenPhoto(path, max(scaled_size(photo_size(path), scale)))
+
+
 def tile_starts(length: int, tile: int) -> list[int]:
-    """Where tiles begin along a side: evenly spread, each overlapping the next by at least three eighths.
+    """Where tiles begin along a side: evenly spread, each overlapping the next by at least five sixteenths.
 
     They begin at multiples of 32, the stride of the network's encoder: a shift by less changes what it says at the
     borders of damage. The last may reach up to 31 pixels beyond the photo.
     """
-    step, last = max(1, tile * 5 // 8 // _STRIDE), max(0, -(-(length - tile) // _STRIDE))
+    step, last = max(1, tile * 11 // 16 // _STRIDE), max(0, -(-(length - tile) // _STRIDE))
     return (np.linspace(0, last, 1 - (-last // step)).round().astype(int) * _STRIDE).tolist()
 
 
@@ -104,5 +122,6 @@ def _window(tile: int) -> np.ndarray:
     return np.clip((border / tile - 1 / 16) * 4, 1e-4, 1).astype(np.float32)  # not 0: a photo's frame has no other tile
 
 
-def _shifted(values: np.ndarray, rows: int) -> np.ndarray:
-    return np.concatenate([values[rows:], np.zeros_like(values[:rows])])
+def _shift_up(values: np.ndarray, rows: int) -> None:
+    values[:-rows] = values[rows:]
+    values[-rows:] = 0

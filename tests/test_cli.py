@@ -106,12 +106,19 @@ def test_a_stop_by_hand_is_no_traceback(shared_data_2020, tmp_path, red_model, m
     assert len(pd.read_csv(tmp_path / "summary.csv")) == 0
 
 
-@pytest.mark.parametrize("size", [96, 32])  # the photos' own, and one from which the answer is enlarged
-def test_evaluate_scores_what_segment_writes(size, shared_data_2020, tmp_path, red_model, monkeypatch, capsys):
+@pytest.mark.parametrize(("size", "view"), [
+    (96, ()), (32, ()),  # the photos' own size, and one from which the answer is enlarged
+    (32, ("--scale", "1")), (32, ("--scale", "0.6")),
+])
+def test_evaluate_scores_what_segment_writes(size, view, shared_data_2020, tmp_path, red_model, monkeypatch, capsys):
     monkeypatch.setattr(red_model, "size", size)
-    assert main(["segment", str(shared_data_2020 / "photos"), "--out", str(tmp_path)]) == 0
+    logits, squares = red_model.logits, []
+    monkeypatch.setattr(red_model, "logits", lambda photos: squares.append(photos) or logits(photos))
+    assert main(["segment", str(shared_data_2020 / "photos"), "--out", str(tmp_path), *view]) == 0
     capsys.readouterr()
-    assert main(["evaluate", str(shared_data_2020), "--split", "all", "--json"]) == 0
+    seen_by_segment = len(squares)
+    assert main(["evaluate", str(shared_data_2020), "--split", "all", "--json", *view]) == 0
+    assert len(squares) == 2 * seen_by_segment and (seen_by_segment > 8) == bool(view), "tiles, if a scale is given"
     scores = json.loads(capsys.readouterr().out)
     counts = 0
     for row in read_data(shared_data_2020).to_dict("records"):

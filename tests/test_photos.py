@@ -88,6 +88,12 @@ def test_a_reduced_photo_is_never_below_what_was_asked(tmp_path):
         assert max(read_photo(tmp_path / "photo.jpg", at_least).shape) >= min(at_least, 100)
 
 
+@pytest.mark.parametrize(("at_least", "expected"), [(51, (29, 51)), (52, (57, 101)), (26, (15, 26)), (13, (8, 13))])
+def test_a_photo_with_odd_sides_is_reduced_too(tmp_path, at_least, expected):
+    write_jpeg(tmp_path / "photo.jpg", np.zeros((57, 101, 3), np.uint8))
+    assert read_photo(tmp_path / "photo.jpg", at_least).shape[:2] == expected
+
+
 def test_a_mask_drawn_on_the_upright_photo_stays(tmp_path):
     photo = save_oriented(tmp_path / "photo.png", stored_pixels(), 6)
     upright = turned(stored_pixels(), 6)[..., 0]

@@ -1,6 +1,8 @@
 """Whole photos by tiles: bands are what the whole would be, and tile borders do not show."""
 
 import csv
+import tracemalloc
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from corroseg_utils.cli import main
 from corroseg_utils.photos import OpenPhoto, read_photo, resize_photo, write_jpeg, write_png
 from corroseg_utils.segment import segment_photos
 from corroseg_utils.segmenter import SHIPPED_LITERT, load_segmenter
-from corroseg_utils.tiles import enlarged_bands, scaled_size, tile_starts, tiled_bands
+from corroseg_utils.tiles import enlarged_bands, scaled_bands, scaled_size, tile_starts, tiled_bands
 
 
 def blotches(width, height, seed=0):
@@ -54,7 +56,7 @@ def test_tiles_cover_a_side_and_overlap_on_the_grid_of_the_network():
         assert starts[0] == 0 and max(0, length - 256) <= starts[-1] < max(0, length - 256) + 32
         assert all(start % 32 == 0 for start in starts)
         assert all(0 < b - a <= 160 for a, b in zip(starts, starts[1:], strict=False))
-    assert tile_starts(4000, 512) == [0, 320, 640, 960, 1280, 1600, 1888, 2208, 2528, 2848, 3168, 3488]
+    assert tile_starts(4000, 512) == [0, 352, 704, 1056, 1408, 1728, 2080, 2432, 2784, 3136, 3488]
 
 
 @pytest.mark.parametrize(("width", "height"), [(300, 210), (96, 96), (50, 200), (97, 20)])
@@ -73,6 +75,21 @@ def test_bands_enlarged_are_the_whole_enlarged():
     for size in ((37, 100), (101, 263), (400, 1021)):
         expected = Image.fromarray(small).resize(size, Image.Resampling.BILINEAR)
         np.testing.assert_allclose(joined(enlarged_bands(bands, 100, size)), np.asarray(expected), atol=1e-5)
+
+
+@pytest.mark.parametrize("scale", [1, 0.5])
+def test_bands_take_a_fraction_of_the_memory_of_the_whole(red_segmenter, scale):
+    def peak(height):
+        grey = SimpleNamespace(size=(480, height), rows=lambda top, bottom, size: np.zeros((bottom - top, size[0], 3),
+                                                                                           np.uint8))
+        tracemalloc.start()
+        heights = [len(rows) for _, rows in scaled_bands(red_segmenter, grey, scale)]
+        assert sum(heights) == height
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most
+
+    assert peak(9984) < 480 * 9984  # bytes: a quarter of what the whole answer takes
 
 
 def test_whole_view_gives_the_mask_that_evaluation_scores(red_segmenter, tmp_path):
