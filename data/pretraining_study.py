@@ -1,6 +1,6 @@
 """What rendered pretraining is worth: IoU on fold 0 of real photos after short trainings on few and all others.
 
-    python -m corroseg_utils train data --encoder-weights imagenet --out build/transfer
+    python -m corroseg_utils train data --encoder-weights imagenet --ema 0.99 --out build/transfer
     python data/pretraining_study.py ../shared/real/manifest.csv build/transfer/model.npz
 
 Each row of data/pretraining.csv is one training; those already there are not repeated. Draws data/pretraining.png.
@@ -16,6 +16,7 @@ import pandas as pd
 from corroseg_utils import DATA
 from corroseg_utils.dataset import load_arrays, read_manifest
 from corroseg_utils.evaluation import evaluate
+from corroseg_utils.folds import hold_out_fold
 from corroseg_utils.models import edge_unet
 from corroseg_utils.pipeline import make_dataset
 from corroseg_utils.segmenter import keras_segmenter
@@ -27,12 +28,13 @@ SOURCE, FOLD, SIZE = "virginia_tech", 0, 512
 COUNTS = (20, 80, None)  # None: all photos of the other folds
 SEEDS = (0, 1, 2)
 STARTS = ("ImageNet", "rendered")
+STEPS = 120
 ABOUT = {"classes": ["background", "corrosion"], "size": SIZE, "threshold": 0.5}
 
 
 def train_once(pairs: tuple[np.ndarray, np.ndarray], rendered: str | None, seed: int) -> keras.Model:
-    """One training of 160 batches of 8; too short to overfit, so there is no epoch to choose."""
-    recipe = Recipe(epochs=1, steps=160, batch_size=8, seed=seed)
+    """One training of STEPS batches of 8; too short to overfit, so there is no epoch to choose."""
+    recipe = Recipe(epochs=1, steps=STEPS, batch_size=8, seed=seed)
     keras.utils.set_random_seed(seed)
     model = edge_unet(encoder_weights=None if rendered else "imagenet")
     if rendered:
@@ -60,8 +62,8 @@ def draw(results: pd.DataFrame) -> None:
 
 def main(manifest_csv: str, rendered: str) -> None:
     manifest = read_manifest(manifest_csv)
-    manifest = manifest[manifest["source"] == SOURCE]
-    held_out, others = manifest[manifest["fold"] == FOLD], manifest[manifest["fold"] != FOLD]
+    manifest = hold_out_fold(manifest[manifest["source"] == SOURCE], FOLD)
+    held_out, others = manifest[manifest["split"] == "test"], manifest[manifest["split"] != "test"]
     photos, masks = load_arrays(others, SIZE)
     results = pd.read_csv(RESULTS) if RESULTS.exists() else pd.DataFrame(columns=["photos", "start", "seed", "iou"])
     for seed in SEEDS:
