@@ -186,7 +186,9 @@ class Checkpoint(keras.callbacks.Callback):
         return 1 + int(np.argmax([row["val_iou"] for row in self.history]))
 
     def _out_of_patience(self) -> bool:
-        return self.patience is not None and len(self.history) - self._best_epoch() >= self.patience
+        if self.patience is None or not self.history:
+            return False
+        return len(self.history) - self._best_epoch() >= self.patience
 
 
 def same_as_stored(path: Path, settings: dict) -> None:

@@ -161,6 +161,11 @@ def test_without_validation_pairs_the_last_epoch_counts(tmp_path):
         assert np.array_equal(kept, stored)
 
 
+def test_patience_from_the_first_epoch_on(tmp_path):
+    log = train(tiny_network(), TRAIN, VALIDATION, tmp_path, replace(RECIPE, epochs=30, learning_rate=0, patience=2))
+    assert len(log) == log["val_iou"].idxmax() + 3 < 30  # nothing is learned but batch-norm statistics
+
+
 def test_early_stopping_and_the_best_epoch(tmp_path):
     model = tiny_network()
     training.compile_model(model, RECIPE)
