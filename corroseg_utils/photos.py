@@ -76,7 +76,8 @@ class OpenPhoto:
         length, across = self._image.size if sideways else self._image.size[::-1]
         pixels = length / height  # of the stored photo for one row
         part, first = self._image, 0
-        if part.mode != "RGB":  # converted band by band; averaging reaches one step beyond the band
+        if part.mode != "RGB" or "transparency" in part.info:  # converted band by band
+            # Averaging reaches one step beyond the band.
             first, last = max(0, int((top - 1) * pixels) - 1), min(length, int((bottom + 1) * pixels) + 2)
             part = _to_rgb(part.crop((first, 0, last, across) if sideways else (0, first, across, last)))
         begin, end = top * pixels - first, bottom * pixels - first
