@@ -157,6 +157,13 @@ def test_a_wrong_number_is_refused_before_anything_is_made(tmp_path: Path, optio
     assert not (tmp_path / "out").exists()
 
 
+def test_a_blender_that_crashes_without_a_word_is_told(recipe, monkeypatch):
+    crash = subprocess.CompletedProcess([], -signal.SIGILL, "", "")
+    monkeypatch.setattr(recipe.render.subprocess, "run", lambda *arguments, **options: crash)
+    with pytest.raises(ImportError, match="exit code -4"):
+        recipe.render.blender_version()
+
+
 @pytest.mark.skipif(find_spec("bpy") is not None, reason="bpy is installed")
 def test_without_blender_it_says_what_is_missing(tmp_path: Path):
     run = subprocess.run(call(tmp_path / "out"), capture_output=True, text=True)

@@ -150,7 +150,8 @@ def blender_version() -> str:
     script = "import cv2, numpy, PIL, bpy; print(bpy.app.version_string)"
     child = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     if child.returncode:
-        raise ImportError(child.stderr.strip().splitlines()[-1])
+        said = child.stderr.strip().splitlines() or [f"loading Blender ended with exit code {child.returncode}"]
+        raise ImportError(said[-1])
     return child.stdout.splitlines()[-1]
 
 
