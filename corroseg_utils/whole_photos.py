@@ -27,7 +27,7 @@ def whole_photos(megapixels=MEGAPIXELS, scales=SCALES, models=MODELS, rounds: in
     """Time `segment --scale` on photos of several sizes, with the shipped models.
 
     Args:
-        megapixels: sizes of the photos, 4 to 3.
+        megapixels: sizes of the photos; width and height are as 4 to 3.
         scales: at which the network sees them.
         models: `data/weights/corroseg_<model>.tflite`.
         rounds: processes for each; the median of their times counts, and the largest of their peaks.
@@ -55,7 +55,7 @@ def whole_photos(megapixels=MEGAPIXELS, scales=SCALES, models=MODELS, rounds: in
 
 
 def make_photo(path: Path, megapixels: float) -> None:
-    """Write a JPEG of 4 to 3 that costs a decoder what a camera's costs: a rendered photo, enlarged, with fine noise.
+    """Write a JPEG, 4 to 3, that costs a decoder what a camera's costs: a rendered photo, enlarged, with fine noise.
 
     Raises:
         CorrosegError: the embedded photos are not there.
@@ -84,23 +84,25 @@ def measure(model: Path, photo: Path, scale: float) -> dict:
     paths = os.pathsep.join([str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH", "")])
     result = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": paths})
     if result.returncode:
-        raise CorrosegError(f"{photo.name}: marking it failed.\n{result.stderr.strip()}")
+        raise CorrosegError(f"{photo.name}: marking it failed, exit code {result.returncode} "
+                            f"(-9: stopped by the system, mostly for lack of memory).\n{result.stderr.strip()}")
     return json.loads(result.stdout)
 
 
 def measure_here(model: str, photo: str, scale: str) -> None:
-    """Mark one photo in this process, and print what it cost as JSON."""
+    """Mark one photo in this process, and print what it cost as JSON. All arguments are text, from a command line."""
     row, = segment_photos(load_segmenter(model), [Path(photo)], Path(photo).with_suffix(""), float(scale))
     if row["error"]:
-        raise CorrosegError(row["error"])
+        sys.exit(row["error"])
     print(json.dumps({"seconds": row["seconds"], "peak_memory_mb": peak_memory_mb()}))
 
 
 def peak_memory_mb() -> float:
-    """The most memory that this process held at once, in MB."""
+    """The most memory that this process held at once, in MB (10^6 bytes)."""
     status = Path("/proc/self/status")
     if status.exists():  # `getrusage` would count what the process that started this one held
-        return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM")) / 1e3
+        kib = next(line.split()[1] for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(kib) * 1024 / 1e6
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6  # bytes on macOS
