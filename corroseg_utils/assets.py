@@ -63,7 +63,7 @@ def group_photos(photos: list[Path], folder: Path | str, by: str = "job") -> lis
     table = {} if by in ("job", "folder") else _read_table(Path(by))
     known = {name for path in photos for name in (printable(path.relative_to(folder).as_posix()), path.name)}
     if table and not table.keys() & known:
-        raise DataError(f"{by}: none of its photos lies in {folder}, for example not {next(iter(table))!r}. "
+        raise DataError(f"{by}: none of its photos lies in {folder}; the first in the table is {next(iter(table))!r}. "
                         "Give each photo as its path below that folder, or just its file name.")
     entries = []
     for path in photos:

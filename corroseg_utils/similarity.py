@@ -49,13 +49,15 @@ def keypoints(photo: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def agreeing(places: np.ndarray, vectors: np.ndarray, others: np.ndarray, other_vectors: np.ndarray) -> int:
-    """How many keypoints of one photo a homography maps to those of another; 0 if they span too little of a photo.
+    """How many keypoints of one photo a homography maps to those of another.
+
+    0 if fewer than ALIKE find a clear partner at all, or if those that agree span too little of a photo.
 
     Args:
         places, vectors: keypoints of one photo, see `keypoints`.
         others, other_vectors: those of the other photo.
     """
-    if min(len(vectors), len(other_vectors)) < 4:
+    if min(len(vectors), len(other_vectors)) < ALIKE:
         return 0
     alike = vectors @ other_vectors.T
     nearest = alike.argmax(axis=1)
