@@ -137,6 +137,8 @@ def _add_train(commands) -> None:
 def _train(options: argparse.Namespace) -> int:
     from dataclasses import replace
 
+    if options.all and options.patience is not None:
+        raise CorrosegError("--patience needs validation photos, and --all trains on them. Leave one of the two out.")
     from corroseg_utils.augment import INSPECTION
     from corroseg_utils.training import Recipe
     from corroseg_utils.training_run import Setup, train_model, with_extra

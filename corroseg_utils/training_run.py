@@ -55,7 +55,7 @@ def train_model(manifest: pd.DataFrame, out: Path | str, recipe: Recipe, setup: 
     """Train on a manifest's train split, choose epoch and threshold on its validation split, write `out/model.npz`.
 
     Args:
-        manifest: checked, with photos in both splits.
+        manifest: checked, with photos in both splits (`setup.validate` False: in the train split).
         out: folder for the results; see `training.train`.
         recipe: how to train.
         setup: what to train.

@@ -268,6 +268,8 @@ def test_all_photos_but_those_held_out(shared_data_2020, tmp_path, monkeypatch, 
     table = tmp_path / "manifest.csv"
     table.write_text("\n".join(["image,mask,group,fold", *rows]))
     assert main(["train", str(table), "--out", str(tmp_path), "--all", "--fold", "1"]) == 0
+    assert main(["train", str(table), "--out", str(tmp_path), "--all", "--patience", "3"]) == 2
+    assert "--patience needs validation photos" in capsys.readouterr().err
     assert [validate for _, validate in seen] == [False, False]
     assert [len(manifest) for manifest, _ in seen] == [len(everything), sum(i % 2 == 0 for i in range(len(rows)))]
     assert all((manifest["split"] == "train").all() for manifest, _ in seen)
