@@ -40,7 +40,7 @@ def benchmark(sizes=SIZES, threads=THREADS, rounds: int = 15, seconds: float = 0
     Returns:
         `machine`, `peak_gmacs_per_second` (one thread, float32), `peak_kernels`, `peak_memory_mb` of the process,
         `rows` (one a model, size and number of threads; times in milliseconds for one photo) and `ratios` of the
-        medians.
+        medians. OpenVINO and ONNX Runtime (with tf2onnx) have rows too where they are installed.
 
     Raises:
         CorrosegError: TensorFlow is not installed.
@@ -217,7 +217,8 @@ def add_parser(commands) -> None:
     parser = commands.add_parser(
         "benchmark", help="measure what the models cost on this machine",
         description="Time the network of 2020 and ours, in float32, with 8-bit weights and in int8, at several sizes, "
-                    "on 1 and 2 threads; with the share of the CPU's peak, memory, load time and ratios. Some minutes.")
+                    "on 1 and 2 threads; with the share of the CPU's peak, memory, load time and ratios. Some minutes. "
+                    "Install openvino, or onnxruntime and tf2onnx, to see ours run by them as well.")
     parser.add_argument("--whole-photos", action="store_true",
                         help="instead, time `segment --scale` on photos of 3 to 100 megapixels, with their peak memory")
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
