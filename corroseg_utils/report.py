@@ -22,6 +22,7 @@ import numpy as np
 from tqdm import tqdm
 
 from corroseg_utils.assets import Entry, group_photos, list_photos
+from corroseg_utils.dataset import CLASS_NAMES
 from corroseg_utils.errors import CorrosegError
 from corroseg_utils.inspection import PICTURES, Surface, inspect, look
 from corroseg_utils.photo_reader import SECONDS_PER_PHOTO, PhotoReader, ReadPhoto
@@ -64,6 +65,9 @@ def make_report(photos: Path | str, out: Path | str, segmenter, *, by: str = "jo
     photos, out, settings = Path(photos), Path(out), settings or Settings()
     if settings.scale is not None and not 0 < settings.scale <= 1:
         raise CorrosegError(f"scale is {settings.scale}, but must be above 0 and at most 1.")
+    if len(segmenter.classes) > 2 and not set(segmenter.classes) <= set(CLASS_NAMES):
+        raise CorrosegError(f"This model tells {', '.join(segmenter.classes[1:])} apart. A report needs one that was "
+                            "trained with --classes corrosion or damage.")
     entries = group_photos(list_photos(photos, out), photos, by)
     threshold = segmenter.threshold if settings.threshold is None else settings.threshold
     model = model_name(segmenter)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from report_helpers import CREATED, files_in, photo_with, report_on, sample_photos, save
+from report_helpers import CREATED, ColourSegmenter, files_in, photo_with, report_on, sample_photos, save
 
 from corroseg_utils.annotations import decode_rle, read_coco
 from corroseg_utils.assets import group_photos, list_photos, printable, safe_key
@@ -232,6 +232,16 @@ def test_options_out_of_range_are_explained(tmp_path, capsys, option, value):
                  f"--{option}", value]) == 2
     message = capsys.readouterr().err
     assert option in message and value in message
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_model_of_other_classes_is_refused(tmp_path):
+    class Conditions(ColourSegmenter):
+        classes = ("background", "fair", "poor", "severe")
+
+    sample_photos(tmp_path / "photos")
+    with pytest.raises(CorrosegError, match="fair, poor, severe"):
+        make_report(tmp_path / "photos", tmp_path / "out", Conditions())
     assert not (tmp_path / "out").exists()
 
 
