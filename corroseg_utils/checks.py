@@ -212,8 +212,9 @@ def near_duplicates(train: Data, test: Data) -> Verdict:
     """Does a test photo show the scene of a training photo? By keypoints, see `corroseg_utils.similarity`.
 
     Fails from 15 agreeing keypoints up, in the photo or its mirror image. Passing is no proof: other photos of one
-    scene may share fewer, and a photo of almost one colour has none. Photos as `data` or as a list of (H, W, 3) arrays
-    of any size. `measured` is the most keypoints that agree, some 200 for a copy.
+    scene may share fewer, and a photo of almost one colour has none. Nor is failing: a pattern such as tread plate
+    resembles itself elsewhere, so look at the pair. Photos as `data` or as a list of (H, W, 3) arrays of any size.
+    `measured` is the most keypoints that agree, some 200 for a copy.
     """
     nearest, counts = most_alike(_photos(train), _photos(test))
     first, affected = int(np.argmax(counts)), int((counts >= ALIKE).sum())
