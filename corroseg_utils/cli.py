@@ -140,6 +140,7 @@ def _train(options: argparse.Namespace) -> int:
     if options.all and options.patience is not None:
         raise CorrosegError("--patience needs validation photos, and --all trains on them. Leave one of the two out.")
     from corroseg_utils.augment import INSPECTION
+    from corroseg_utils.dataset import read_data
     from corroseg_utils.training import Recipe
     from corroseg_utils.training_run import Setup, train_model, with_extra
 
@@ -158,7 +159,7 @@ def _train(options: argparse.Namespace) -> int:
         kept = manifest[manifest["split"] != "test"] if held_out else manifest
         manifest = kept.assign(split="train")
     if options.extra is not None:
-        manifest = with_extra(manifest, _checked(options.extra, options.skip_bad))
+        manifest = with_extra(manifest, _checked(read_data(options.extra), options.skip_bad))
     about = train_model(manifest, options.out, recipe, setup)
     if setup.validate:
         print(f"Best validation IoU {about['validation_iou']:.3f} at threshold {about['threshold']:.3f}.")
@@ -232,23 +233,25 @@ def _add_parts(parser: argparse.ArgumentParser, verb: str) -> None:
 
 def _manifest(options: argparse.Namespace):
     """The part of a data set that the options name, checked, with what they hold out as test split."""
+    from corroseg_utils.dataset import DataError, read_data
     from corroseg_utils.folds import hold_out_fold, hold_out_source
 
-    manifest = _checked(options.data, options.skip_bad, options.source)
+    manifest, source = read_data(options.data), options.source
+    # Held out before anything is left away: a scene goes to the fold of its first photo, which must stay the same one.
     if options.fold is not None:
-        return hold_out_fold(manifest, options.fold)
-    return manifest if options.held_out_source is None else hold_out_source(manifest, options.held_out_source)
-
-
-def _checked(data: Path, skip_bad: bool, source: str | None = None):
-    from corroseg_utils.dataset import DataError, read_data
-    from corroseg_utils.dataset_checks import checked
-
-    manifest = read_data(data)
+        manifest = hold_out_fold(manifest, options.fold)
+    elif options.held_out_source is not None:
+        manifest = hold_out_source(manifest, options.held_out_source)
     if source is not None:
         if "source" not in manifest or source not in set(manifest["source"]):
-            raise DataError(f"{data}: there is no source {source!r} in it.")
+            raise DataError(f"{options.data}: there is no source {source!r} in it.")
         manifest = manifest[manifest["source"] == source]
+    return _checked(manifest, options.skip_bad)
+
+
+def _checked(manifest, skip_bad: bool):
+    from corroseg_utils.dataset_checks import checked
+
     manifest = checked(manifest, skip_bad, progress=True)
     for problem in manifest.attrs["skipped"]:
         print(f"skipped: {problem}", file=sys.stderr)

@@ -89,10 +89,8 @@ def held_out_counts(data: Path, out: Path, part: int | str, train_options: Seque
                 raise CorrosegError(f"{out}: the training without part {part} failed; see above.")
             keras.utils.clear_session()  # one process trains many models
         manifest = read_data(data)
-        if source is not None:  # before the split, as the training did: a scene goes to the fold of its first photo
-            manifest = manifest[manifest["source"] == source]
         manifest = hold_out_fold(manifest, part) if isinstance(part, int) else hold_out_source(manifest, part)
-        test = manifest[manifest["split"] == "test"]
+        test = manifest[(manifest["split"] == "test") & (source is None or manifest.get("source") == source)]
         segmenter = load_segmenter(out / "model.npz")
         if len(segmenter.classes) > 2:
             classes = json.dumps(without_nan(evaluate_classes(segmenter, test, progress=True)), indent=1)
