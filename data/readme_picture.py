@@ -1,6 +1,4 @@
-"""Draw the picture of the README: `python data/readme_picture.py PHOTO...` writes data/readme.jpg."""
-
-import sys
+"""Draw the picture of the README: `python data/readme_picture.py` writes data/readme.jpg."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -11,12 +9,14 @@ from corroseg_utils.figures import show_predictions
 from corroseg_utils.photos import resize_mask, resize_photo
 from corroseg_utils.segmenter import load_segmenter
 
+# Of the test jobs: two that the model gets right, and one with paint that it takes for rust.
+PHOTOS = ("CDS_23374_IMG_0279", "CDS_27772_IMG_0533", "CDM_28801_IMG_0554")
 WIDTH, HEIGHT = 400, 300  # pixels of each picture
 
 manifest = read_2020(DATA)
 segmenter = load_segmenter()
 triplets = []
-for stem in sys.argv[1:]:
+for stem in PHOTOS:
     photo, mask = load_pair(manifest[[path.stem == stem for path in manifest["photo"]]].iloc[0])
     prediction = segmenter.mask(photo)
     size = (WIDTH, HEIGHT)
