@@ -13,7 +13,9 @@ from corroseg_utils.litert import load_interpreter, partitions, read_about
 from corroseg_utils.metrics import confusion, corrosion_iou
 from corroseg_utils.segmenter import load_segmenter
 
-SHIPPED_FILES = {"weights": 2.5e6, "int8": 2.5e6}  # largest size in bytes
+WEIGHTS = DATA / "weights"
+KEPT = ("network", "alpha", "threshold", "classes", "size")  # what an export keeps of its model's description
+SHIPPED_FILES = {"corroseg_weights": 2.5e6, "corroseg_int8": 2.5e6, "corroseg_small_int8": 1e6}  # largest size in bytes
 
 
 @pytest.mark.parametrize("quantize", EXPORTED)
@@ -75,15 +77,21 @@ def test_int8_needs_a_hundred_photos(shared_data_2020, model_file, tmp_path, cap
     assert not (tmp_path / "a.tflite").exists()
 
 
-@pytest.mark.parametrize("quantize", SHIPPED_FILES)
-def test_shipped_file_is_small_and_of_the_shipped_weights(quantize):
-    path = DATA / "weights" / f"corroseg_{quantize}.tflite"
+def model_of(export):
+    """The model file that a shipped export was made from."""
+    return WEIGHTS / f"{export.rpartition('_')[0]}.npz"
+
+
+@pytest.mark.parametrize("export", SHIPPED_FILES)
+def test_shipped_file_is_small_and_of_the_shipped_weights(export):
+    path = WEIGHTS / f"{export}.tflite"
     from corroseg_utils.weights import read_about as read_npz_about
 
-    assert path.stat().st_size <= SHIPPED_FILES[quantize]
-    shipped = read_npz_about(DATA / "weights" / "corroseg.npz")
-    assert {key: read_about(path).get(key) for key in ("threshold", "classes", "size")} == {
-        key: shipped[key] for key in ("threshold", "classes", "size")}, "see data/weights/README.md to make it anew"
+    assert path.stat().st_size <= SHIPPED_FILES[export]
+    about, shipped = read_about(path), read_npz_about(model_of(export))
+    assert {key: about.get(key) for key in KEPT} == {key: shipped[key] for key in KEPT}, (
+        "see data/weights/README.md to make it anew")
+    assert about["licence"] and about["version"] and about["quantize"] == export.rpartition("_")[2]
     assert partitions(load_interpreter(path)) == (1, [])
 
 
@@ -95,9 +103,11 @@ def test_shipped_quantised_models_lose_at_most_half_a_point():
     manifest = read_data(DATA)
     rows = manifest[manifest["split"] == "test"].to_dict("records")
     pairs = [load_pair(row) for row in rows]
-    scores = {}
-    for name in ("corroseg.npz", *(f"corroseg_{quantize}.tflite" for quantize in SHIPPED_FILES)):
-        segmenter = load_segmenter(DATA / "weights" / name)
-        scores[name] = corrosion_iou(sum(confusion(mask > 0, segmenter.mask(photo)) for photo, mask in pairs))
-    exact = scores["corroseg.npz"]
-    assert all(score > exact - 0.005 for score in scores.values()), scores
+
+    def iou(path):
+        segmenter = load_segmenter(path)
+        return corrosion_iou(sum(confusion(mask > 0, segmenter.mask(photo)) for photo, mask in pairs))
+
+    exact = {path: iou(path) for path in {model_of(export) for export in SHIPPED_FILES}}
+    scores = {export: (iou(WEIGHTS / f"{export}.tflite"), exact[model_of(export)]) for export in SHIPPED_FILES}
+    assert all(quantised > of_model - 0.005 for quantised, of_model in scores.values()), scores

@@ -1,0 +1,39 @@
+"""What a model that saw rendered photos alone finds on real ones, beside a colour threshold.
+
+    python -m corroseg_utils train data --encoder-weights imagenet --ema 0.99 --out build/transfer
+    python data/transfer.py ../shared/real/manifest.csv build/transfer/model.npz
+
+Prints IoU on all photos of one source, at thresholds known beforehand and at the one that is best on these very photos.
+"""
+
+import sys
+
+import numpy as np
+
+from corroseg_utils.baselines import tune_colour_threshold
+from corroseg_utils.dataset import load_arrays, read_manifest
+from corroseg_utils.evaluation import predict, threshold_scores
+from corroseg_utils.metrics import confusion, corrosion_iou
+from corroseg_utils.segmenter import load_segmenter
+
+SOURCE = "virginia_tech"
+COLOUR_SIZE = 128  # side of the photos on which the colour threshold is tuned and scored
+
+
+def main(manifest_csv: str, model: str) -> None:
+    manifest = read_manifest(manifest_csv)
+    manifest = manifest[manifest["source"] == SOURCE]
+    photos, masks = load_arrays(manifest, COLOUR_SIZE)
+    colour = tune_colour_threshold(photos, masks)
+    print(f"colour threshold, tuned on these photos: {corrosion_iou(confusion(masks, colour.predict(photos))):.3f}")
+    segmenter = load_segmenter(model)
+    scores = threshold_scores((truth, probability) for _, truth, probability in predict(segmenter, manifest, True))
+    best = scores.loc[scores["iou"].idxmax()]
+    print(f"{model}, threshold tuned on these photos ({best['threshold']:.3f}): {best['iou']:.3f}")
+    for name, threshold in (("0.5", 0.5), ("the model's own", segmenter.threshold)):
+        row = scores.iloc[np.abs(scores["threshold"] - threshold).argmin()]
+        print(f"threshold {name}: IoU {row['iou']:.3f}, precision {row['precision']:.3f}, recall {row['recall']:.3f}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
