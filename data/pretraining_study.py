@@ -28,7 +28,7 @@ SOURCE, FOLD, SIZE = "virginia_tech", 0, 512
 COUNTS = (20, 80, None)  # None: all photos of the other folds
 SEEDS = (0, 1, 2)
 STARTS = ("ImageNet", "rendered")
-STEPS = 120
+STEPS = 80
 ABOUT = {"classes": ["background", "corrosion"], "size": SIZE, "threshold": 0.5}
 
 
