@@ -88,6 +88,7 @@ def train(model: keras.Model, train_pairs: tuple[np.ndarray, np.ndarray],
     _same_training(out, recipe, model, arrays)
     keras.utils.set_random_seed(recipe.seed)
     prepare_batch_norm(model)
+    fuse_batch_norm(model)
     compile_model(model, recipe)
     checkpoint = Checkpoint(out, recipe.patience)
     first_epoch = checkpoint.restore(model)
@@ -122,11 +123,46 @@ def prepare_batch_norm(model: keras.Model) -> None:
     Keras's momentum of 0.99 needs hundreds of steps to forget where a new layer's statistics started; with 25 steps
     an epoch the training loss falls while inference, which uses those statistics, answers nonsense (IoU 0).
     """
+    for layer in batch_norms(model):
+        layer.momentum = BATCH_NORM_MOMENTUM
+
+
+def fuse_batch_norm(model: keras.Model) -> None:
+    """Let batch norms that learn run as one operation of TensorFlow instead of Keras's six.
+
+    The answer is the same but for rounding (and the running variance is the unbiased one, larger by 1/n of n pixels).
+    On a CPU, where every pass over a large tensor counts, a training step of `edge_unet` takes two thirds of the time.
+    """
+    for layer in batch_norms(model):
+        layer.call = _fused_call(layer)
+
+
+def batch_norms(model: keras.Model) -> list[keras.layers.BatchNormalization]:
+    """All batch norms of a model, those of the models within it too."""
+    found = []
     for layer in model.layers:
         if isinstance(layer, keras.Model):
-            prepare_batch_norm(layer)
+            found += batch_norms(layer)
         elif isinstance(layer, keras.layers.BatchNormalization):
-            layer.momentum = BATCH_NORM_MOMENTUM
+            found.append(layer)
+    return found
+
+
+def _fused_call(layer: keras.layers.BatchNormalization):
+    import tensorflow as tf
+
+    unfused = layer.call
+
+    def call(inputs, training=None, mask=None):
+        if not (training and layer.trainable):
+            return unfused(inputs, training=training, mask=mask)
+        outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
+            inputs, tf.convert_to_tensor(layer.gamma), tf.convert_to_tensor(layer.beta), epsilon=layer.epsilon)
+        for moving, new in ((layer.moving_mean, mean), (layer.moving_variance, variance)):
+            moving.assign(moving * layer.momentum + new * (1 - layer.momentum))
+        return outputs
+
+    return call
 
 
 class Checkpoint(keras.callbacks.Callback):

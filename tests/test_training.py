@@ -203,5 +203,21 @@ def test_momentum_reaches_nested_batch_norms():
     assert inner.layers[1].momentum == outer.layers[1].momentum == training.BATCH_NORM_MOMENTUM < 0.99
 
 
+@pytest.mark.parametrize("trainable", [True, False])
+def test_fused_batch_norms_compute_what_keras_does(trainable):
+    photos = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3)).astype(np.float32)
+    unfused, fused = tiny_network(), tiny_network()
+    training.fuse_batch_norm(fused)
+    for model in (unfused, fused):
+        training.batch_norms(model)[0].trainable = trainable
+    for answer in (lambda model: model(photos, training=True), lambda model: model.predict(photos, verbose=0)):
+        np.testing.assert_allclose(answer(fused), answer(unfused), rtol=1e-3, atol=1e-4)
+    # The running variance is the unbiased one: a share of 1 / (4 * 32 * 32) larger.
+    for new, old in zip(fused.get_weights(), unfused.get_weights(), strict=True):
+        np.testing.assert_allclose(new, old, rtol=1e-3, atol=1e-5)
+    moved = not np.array_equal(fused.get_weights()[4], tiny_network().get_weights()[4])
+    assert moved == trainable
+
+
 if __name__ == "__main__":
     run(sys.argv[1], callbacks=[KillInEpoch2()])
