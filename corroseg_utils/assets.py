@@ -61,8 +61,7 @@ def group_photos(photos: list[Path], folder: Path | str, by: str = "job") -> lis
     """
     folder = Path(folder)
     table = {} if by in ("job", "folder") else _read_table(Path(by))
-    known = {name for path in photos for name in (printable(path.relative_to(folder).as_posix()), path.name)}
-    if table and not table.keys() & known:
+    if table and not table.keys() & _names(photos, folder):
         raise DataError(f"{by}: none of its photos lies in {folder}; the first in the table is {next(iter(table))!r}. "
                         "Give each photo as its path below that folder, or just its file name.")
     entries = []
@@ -76,6 +75,17 @@ def group_photos(photos: list[Path], folder: Path | str, by: str = "job") -> lis
             row["asset"] = printable(job if by != "folder" and job != path.stem else parent)
         entries.append(Entry(path, name, safe_key(relative.as_posix()), **row))
     return entries
+
+
+def rows_without_photo(photos: list[Path], folder: Path | str, by: str) -> list[str]:
+    """The photos that the table `by` names and that are not among `photos`, in its order: typing errors, mostly.
+
+    Arguments as for `group_photos`; empty unless `by` is a table.
+    """
+    if by in ("job", "folder"):
+        return []
+    known = _names(photos, Path(folder))
+    return [name for name in _read_table(Path(by)) if name not in known]
 
 
 def safe_key(name: str) -> str:
@@ -96,6 +106,11 @@ def csv_cell(value) -> str:
     """A spreadsheet runs a cell that starts with =, +, - or @; a leading ' makes it the text that it is."""
     text = str(value)
     return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
+
+
+def _names(photos: list[Path], folder: Path) -> set[str]:
+    """What a table may call the photos: the path below the folder, or the file name alone."""
+    return {name for path in photos for name in (printable(path.relative_to(folder).as_posix()), path.name)}
 
 
 def _read_table(path: Path) -> dict[str, dict]:

@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from corroseg_utils.assets import Entry, group_photos, list_photos
+from corroseg_utils.assets import Entry, group_photos, list_photos, rows_without_photo
 from corroseg_utils.dataset import CLASS_NAMES
 from corroseg_utils.errors import CorrosegError
 from corroseg_utils.inspection import PICTURES, Surface, inspect, look
@@ -68,8 +68,11 @@ def make_report(photos: Path | str, out: Path | str, segmenter, *, by: str = "jo
     if len(segmenter.classes) > 2 and not set(segmenter.classes) <= set(CLASS_NAMES):
         raise CorrosegError(f"This model tells {', '.join(segmenter.classes[1:])} apart. A report needs one that was "
                             "trained with --classes corrosion or damage.")
-    entries = group_photos(list_photos(photos, out), photos, by)
     threshold = segmenter.threshold if settings.threshold is None else settings.threshold
+    if settings.sure is not None and settings.sure < threshold:
+        raise CorrosegError(f"sure is {settings.sure:g}, below the threshold {threshold:g}: it would demand nothing. "
+                            "Give a higher one, or none.")
+    entries = group_photos(list_photos(photos, out), photos, by)
     model = model_name(segmenter)
     results = out / "photos"
     results.mkdir(parents=True, exist_ok=True)
@@ -250,6 +253,9 @@ def _run(options: argparse.Namespace) -> int:
     report = make_report(options.photos, options.out, load_segmenter(options.model), by=options.assets,
                          settings=Settings(options.threshold, options.sure, options.scale, options.steel),
                          seconds=options.seconds)
+    photos = [entry.path for entry in report.entries]
+    for name in rows_without_photo(photos, options.photos, options.assets):
+        print(f"{options.assets}: {name!r} names no photo in {options.photos}; the row was not used.", file=sys.stderr)
     for name, reason in report.failed.items():
         print(f"{name}: {reason}", file=sys.stderr)
     print(f"{len(report.entries) - len(report.failed)} of {len(report.entries)} photos inspected: "

@@ -224,8 +224,19 @@ def test_a_photo_without_an_asset_in_the_table_goes_by_its_job(tmp_path):
         ("CDM_1", "2026-01-02"), ("CDM_1", "2026-01-02"), ("deck", "")]
 
 
+def test_rows_that_name_no_photo_are_listed(tmp_path, capsys):
+    for name in ("a/x.png", "y.png"):
+        save(tmp_path / "photos" / name, photo_with())
+    table = tmp_path / "assets.csv"
+    table.write_text("photo,asset\nx.png,A\nb/x.png,B\nz.png,A\n")
+    assert main(["report", str(tmp_path / "photos"), "--out", str(tmp_path / "out"), "--model", str(SHIPPED_LITERT),
+                 "--assets", str(table)]) == 0
+    lines = [line for line in capsys.readouterr().err.splitlines() if "names no photo" in line]
+    assert [line.split("'")[1] for line in lines] == ["b/x.png", "z.png"]
+
+
 @pytest.mark.parametrize(("option", "value"), [("seconds", "0"), ("seconds", "nan"), ("threshold", "1"), ("scale", "2"),
-                                               ("steel", "nowhere")])
+                                               ("sure", "0.01"), ("steel", "nowhere")])
 def test_options_out_of_range_are_explained(tmp_path, capsys, option, value):
     sample_photos(tmp_path / "photos")
     assert main(["report", str(tmp_path / "photos"), "--out", str(tmp_path / "out"), "--model", str(SHIPPED_LITERT),
