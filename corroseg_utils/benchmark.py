@@ -5,11 +5,12 @@ falls on all of them alike, and ratios hold even where times do not.
 """
 
 import argparse
+import contextlib
 import json
 import platform
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -140,10 +141,8 @@ def _measure(files: dict[str, bytes], macs: dict[str, int], size: int, threads: 
                        "partitions": parts, "fallback": len(fallback)}
         runs[name] = interpreter.invoke
     for runtime, load in (("OpenVINO", _openvino), ("ONNX Runtime", _onnxruntime)):
-        try:
+        with contextlib.suppress(ImportError):  # optional rows
             runs[f"{EDGE} float32 {runtime}"] = load(files[f"{EDGE} float32"], size, threads)
-        except ImportError:  # optional rows
-            pass
     rows = []
     for name, ms in take_turns(runs, rounds, seconds).items():
         network = max((key for key in macs if name.startswith(key)), key=len)
@@ -155,9 +154,7 @@ def _openvino(flatbuffer: bytes, size: int, threads: int) -> Callable:
     """One run of a .tflite file by OpenVINO."""
     import openvino
 
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.tflite"
-        path.write_bytes(flatbuffer)
+    with _as_file(flatbuffer) as path:
         # Its own choice would be bfloat16 where the CPU has it.
         settings = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
         request = openvino.Core().compile_model(path, "CPU", settings).create_infer_request()
@@ -170,15 +167,22 @@ def _onnxruntime(flatbuffer: bytes, size: int, threads: int) -> Callable:
     import onnxruntime
     import tf2onnx
 
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.tflite"
-        path.write_bytes(flatbuffer)
+    with _as_file(flatbuffer) as path:
         model, _ = tf2onnx.convert.from_tflite(str(path))
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     pixels = {session.get_inputs()[0].name: np.zeros((1, size, size, 3), np.uint8)}
     return lambda: session.run(None, pixels)
+
+
+@contextlib.contextmanager
+def _as_file(flatbuffer: bytes) -> Iterator[Path]:
+    """A .tflite file for libraries that read nothing else; gone afterwards."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.tflite"
+        path.write_bytes(flatbuffer)
+        yield path
 
 
 def take_turns(runs: dict[str, Callable], rounds: int, seconds: float) -> dict[str, list[float]]:
