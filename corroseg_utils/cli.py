@@ -128,7 +128,10 @@ def _add_train(commands) -> None:
     _add_parts(parser, "hold out")
     parser.add_argument("--all", action="store_true",
                         help="train on every photo that is not held out, whatever its split: for a recipe already "
-                             "chosen; the last epoch counts, and the threshold is 0.5")
+                             "chosen; the last epoch counts")
+    parser.add_argument("--threshold", type=_probability, metavar="T",
+                        help="with --all: probability from which the model marks a pixel, 0.5 if not given; without "
+                             "--all the validation photos choose it")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of weights, shuffling and augmentation")
     parser.add_argument("--skip-bad", action="store_true", help="leave out photos with problems, and list them")
     parser.set_defaults(run=_train)
@@ -139,6 +142,8 @@ def _train(options: argparse.Namespace) -> int:
 
     if options.all and options.patience is not None:
         raise CorrosegError("--patience needs validation photos, and --all trains on them. Leave one of the two out.")
+    if options.threshold is not None and not options.all:
+        raise CorrosegError("--threshold goes with --all; without it the validation photos choose the threshold.")
     from corroseg_utils.augment import INSPECTION
     from corroseg_utils.dataset import read_data
     from corroseg_utils.training import Recipe
@@ -152,7 +157,7 @@ def _train(options: argparse.Namespace) -> int:
                   encoder_weights=None if options.encoder_weights == "none" else options.encoder_weights,
                   photo_size=options.photo_size, freeze_encoder=options.freeze_encoder,
                   train_batch_norm=options.train_batch_norm, source_weights=dict(options.source_weights),
-                  validate=not options.all)
+                  validate=not options.all, threshold=0.5 if options.threshold is None else options.threshold)
     manifest = _manifest(options)
     if options.all:
         held_out = options.fold is not None or options.held_out_source is not None

@@ -36,7 +36,8 @@ class Setup:
         train_batch_norm: let the encoder's batch norms learn too, see `models.set_encoder_trainable`.
         source_weights: how often to draw a training photo, by its source; 1 for a source that is not named.
         validate: choose epoch and threshold on the validation split. False for a recipe already chosen: the last epoch
-            counts, and the threshold is 0.5.
+            counts.
+        threshold: probability from which the model marks a pixel, when validation does not choose it.
     """
 
     network: str = "edge_unet"
@@ -49,6 +50,7 @@ class Setup:
     train_batch_norm: bool = False
     source_weights: dict[str, float] = field(default_factory=dict)
     validate: bool = True
+    threshold: float = 0.5
 
 
 def train_model(manifest: pd.DataFrame, out: Path | str, recipe: Recipe, setup: Setup) -> dict:
@@ -93,7 +95,7 @@ def train_model(manifest: pd.DataFrame, out: Path | str, recipe: Recipe, setup: 
     same_as_stored(out / "setup.json", asdict(setup))
     train(model, pairs["train"], pairs.get("validation"), out, recipe, [EpochLine(recipe.epochs)], photo_weights)
     about = {"network": setup.network, "alpha": setup.alpha, "classes": list(names), "size": setup.photo_size,
-             "threshold": 0.5, "version": __version__}
+             "threshold": setup.threshold, "version": __version__}
     if setup.validate:
         threshold, iou = best_threshold(keras_segmenter(model, about), parts["validation"])
         about |= {"threshold": threshold, "validation_iou": iou}

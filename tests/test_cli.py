@@ -259,7 +259,7 @@ def test_all_photos_but_those_held_out(shared_data_2020, tmp_path, monkeypatch, 
 
     seen = []
     monkeypatch.setattr(training_run, "train_model", lambda manifest, out, recipe, setup: seen.append(
-        (manifest, setup.validate)) or {"threshold": 0.5})
+        (manifest, setup)) or {"threshold": 0.5})
     everything = read_data(shared_data_2020)
     assert main(["train", str(shared_data_2020), "--out", str(tmp_path), "--all"]) == 0
     assert "Best validation" not in capsys.readouterr().out
@@ -267,10 +267,13 @@ def test_all_photos_but_those_held_out(shared_data_2020, tmp_path, monkeypatch, 
             for i, row in enumerate(everything.to_dict("records"))]
     table = tmp_path / "manifest.csv"
     table.write_text("\n".join(["image,mask,group,fold", *rows]))
-    assert main(["train", str(table), "--out", str(tmp_path), "--all", "--fold", "1"]) == 0
+    assert main(["train", str(table), "--out", str(tmp_path), "--all", "--fold", "1",
+                 "--threshold", "0.4"]) == 0
     assert main(["train", str(table), "--out", str(tmp_path), "--all", "--patience", "3"]) == 2
     assert "--patience needs validation photos" in capsys.readouterr().err
-    assert [validate for _, validate in seen] == [False, False]
+    assert main(["train", str(table), "--out", str(tmp_path), "--threshold", "0.4"]) == 2
+    assert "--threshold goes with --all" in capsys.readouterr().err
+    assert [(setup.validate, setup.threshold) for _, setup in seen] == [(False, 0.5), (False, 0.4)]
     assert [len(manifest) for manifest, _ in seen] == [len(everything), sum(i % 2 == 0 for i in range(len(rows)))]
     assert all((manifest["split"] == "train").all() for manifest, _ in seen)
     assert (seen[1][0]["fold"] == 0).all()
