@@ -17,6 +17,7 @@ from corroseg_utils.cli import main
 from corroseg_utils.dataset import load_mask, read_data
 from corroseg_utils.metrics import confusion, corrosion_scores
 from corroseg_utils.photos import photo_size, read_mask
+from corroseg_utils.weights import read_about
 
 REPO = Path(__file__).resolve().parent.parent
 TINY_TRAINING = ["--encoder-weights", "none", "--photo-size", "32", "--size", "32", "--epochs", "1", "--steps", "1",
@@ -215,10 +216,11 @@ def test_the_command_itself_with_a_model_file(shared_data_2020, model_file, tmp_
 def test_a_model_for_damage_classes_is_scored_class_by_class(shared_data_2020, trained, tmp_path, capsys):
     out = tmp_path / "classes"
     options = ["--classes", "damage", "--weights", str(trained / "model.npz"), "--loss", "lovasz", "--ema", "0.9",
-               "--crop", "0.4", "0.8", "--paste", "0.5"]
+               "--crop", "0.4", "0.8", "--paste", "0.5", "--all", "--threshold", "0.4"]
     assert main(["train", str(shared_data_2020), "--out", str(out), *TINY_TRAINING, *options]) == 0
     assert json.loads((out / "setup.json").read_text())["classes"] == "damage"
     assert json.loads((out / "recipe.json").read_text())["augmentation"]["crop"] == [0.4, 0.8]
+    assert read_about(out / "model.npz")["threshold"] == 0.4
     capsys.readouterr()
     command = ["evaluate", str(shared_data_2020), "--split", "all", "--model", str(out / "model.npz")]
     assert main([*command, "--json"]) == 0
