@@ -100,6 +100,8 @@ def _add_train(commands) -> None:
                         help="start of the encoder: corroseg, imagenet, none, or a model file")
     parser.add_argument("--photo-size", type=_side, default=512, metavar="PX",
                         help="photos are squeezed to this square")
+    parser.add_argument("--view", type=_side, metavar="PX",
+                        help="side of the square at which the model is validated and used, --photo-size if not given")
     parser.add_argument("--size", type=_side, default=256, metavar="PX", help="side of the training crops")
     parser.add_argument("--epochs", type=_count, default=35, metavar="N", help="passes of --steps batches")
     parser.add_argument("--steps", type=_count, default=24, metavar="N", help="batches an epoch")
@@ -155,7 +157,7 @@ def _train(options: argparse.Namespace) -> int:
                     patience=options.patience, seed=options.seed)
     setup = Setup(network=options.network, alpha=options.alpha, classes=options.classes, weights=options.weights,
                   encoder_weights=None if options.encoder_weights == "none" else options.encoder_weights,
-                  photo_size=options.photo_size, freeze_encoder=options.freeze_encoder,
+                  photo_size=options.photo_size, view=options.view, freeze_encoder=options.freeze_encoder,
                   train_batch_norm=options.train_batch_norm, source_weights=dict(options.source_weights),
                   validate=not options.all, threshold=0.5 if options.threshold is None else options.threshold)
     manifest = _manifest(options)

@@ -31,7 +31,9 @@ class Setup:
         classes: a name in CLASSES.
         encoder_weights: see `weights.load_encoder`.
         weights: model file to start the whole network from, instead of the encoder alone.
-        photo_size: photos are squeezed to this square in pixels, and the model is used at it.
+        photo_size: training photos are squeezed to this square in pixels before crops are cut from them.
+        view: the square at which the model is validated and used; `photo_size` when None. A model trained on crops that
+            show damage somewhat larger than it will see it does better (Touvron et al. 2019, arXiv 1906.06423).
         freeze_encoder: train the decoder alone.
         train_batch_norm: let the encoder's batch norms learn too, see `models.set_encoder_trainable`.
         source_weights: how often to draw a training photo, by its source; 1 for a source that is not named.
@@ -46,6 +48,7 @@ class Setup:
     encoder_weights: str | None = "corroseg"
     weights: str | None = None
     photo_size: int = 512
+    view: int | None = None
     freeze_encoder: bool = False
     train_batch_norm: bool = False
     source_weights: dict[str, float] = field(default_factory=dict)
@@ -70,7 +73,7 @@ def train_model(manifest: pd.DataFrame, out: Path | str, recipe: Recipe, setup: 
         TrainingError: `out` holds another training.
         ModelError: the weights to start from are missing or belong to another network.
     """
-    out, names = Path(out), CLASSES[setup.classes]
+    out, names, view = Path(out), CLASSES[setup.classes], setup.view or setup.photo_size
     splits = ("train", "validation") if setup.validate else ("train",)
     parts = {split: manifest[manifest["split"] == split] for split in splits}
     for split, part in parts.items():
@@ -80,21 +83,22 @@ def train_model(manifest: pd.DataFrame, out: Path | str, recipe: Recipe, setup: 
     keras.utils.set_random_seed(recipe.seed)
     encoder_weights = None if setup.weights else setup.encoder_weights
     if setup.network == "unet_2020":
-        model = models.unet_2020(setup.photo_size, len(names), encoder_weights)
+        model = models.unet_2020(view, len(names), encoder_weights)
     else:
         model = models.edge_unet(None, len(names), setup.alpha, encoder_weights)
     if setup.weights:
         start_from(model, setup.weights)
     if setup.weights or encoder_weights or setup.freeze_encoder:  # else batch norms must find their own statistics
         models.set_encoder_trainable(model, not setup.freeze_encoder, setup.train_batch_norm)
-    pairs = {split: load_arrays(part, setup.photo_size, setup.classes == "corrosion") for split, part in parts.items()}
+    pairs = {split: load_arrays(part, setup.photo_size if split == "train" else view, setup.classes == "corrosion")
+             for split, part in parts.items()}
     highest = max(int(masks.max(initial=0)) for _, masks in pairs.values())
     if highest >= len(names):
         raise DataError(f"A mask holds class {highest}, but {setup.classes!r} ends at {len(names) - 1}. "
                         f"Train {' or '.join(CLASSES)}, or use one source of the data.")
     same_as_stored(out / "setup.json", asdict(setup))
     train(model, pairs["train"], pairs.get("validation"), out, recipe, [EpochLine(recipe.epochs)], photo_weights)
-    about = {"network": setup.network, "alpha": setup.alpha, "classes": list(names), "size": setup.photo_size,
+    about = {"network": setup.network, "alpha": setup.alpha, "classes": list(names), "size": view,
              "threshold": setup.threshold, "version": __version__}
     if setup.validate:
         threshold, iou = best_threshold(keras_segmenter(model, about), parts["validation"])
