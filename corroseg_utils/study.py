@@ -26,6 +26,10 @@ from corroseg_utils.reference import without_nan
 
 RESULTS = DATA / "weights" / "training" / "study.json"
 PLAIN = ("--encoder-weights", "imagenet", "--epochs", "40")
+TWO_STEPS = ("--weights", "build/transfer/model.npz", "--size", "320", "--batch-size", "12", "--steps", "100",
+             "--ema", "0.99", "--train-batch-norm", "--extra", str(DATA), "--source-weights")
+"""The second step of two: it starts from a training on the rendered photos alone."""
+
 VARIANTS = {
     "plain": (),
     "virginia_tech alone": ("--source", "virginia_tech"),
@@ -36,13 +40,17 @@ VARIANTS = {
     "clean sources first": ("--source-weights", "virginia_tech=3", "web=2"),
     "with rendered photos": ("--extra", str(DATA), "--source-weights", "extra=0.5"),
     "batch norms trained": ("--train-batch-norm",),
-    "shipped": ("--weights", "build/transfer/model.npz", "--extra", str(DATA),
-                "--source-weights", "virginia_tech=2", "web=2", "cis=0.5", "extra=1", "--size", "320",
-                "--crop", "0.5", "0.9", "--batch-size", "12", "--steps", "100", "--epochs", "20", "--ema", "0.99",
-                "--train-batch-norm"),
+    "shipped": (*TWO_STEPS, "virginia_tech=3", "web=2", "cis=1", "extra=2", "--crop", "0.5", "0.9", "--view", "384",
+                "--epochs", "15", "--all", "--threshold", "0.45"),
+    "shipped before": (*TWO_STEPS, "virginia_tech=2", "web=2", "cis=0.5", "extra=1", "--crop", "0.5", "0.9",
+                       "--epochs", "20"),
+    "more rendered, fewer steps": (*TWO_STEPS, "virginia_tech=3", "web=2", "cis=0.5", "extra=2", "--crop", "0.5", "0.9",
+                                   "--epochs", "14"),
+    "crops as large as the view": (*TWO_STEPS, "virginia_tech=3", "web=3", "cis=0.5", "extra=2", "--crop", "0.7", "1.0",
+                                   "--photo-size", "384", "--epochs", "14"),
 }
-"""Options of `train` that a variant has beside PLAIN; of an option given twice the later one counts. `shipped` starts
-from a training on the rendered photos alone: see data/weights/training/README.md."""
+"""Options of `train` that a variant has beside PLAIN; of an option given twice the later one counts. The
+trainings behind `TWO_STEPS` are described in data/weights/training/README.md."""
 
 
 def run_study(data: Path, out: Path, variants: Sequence[str], folds: Sequence[int], seeds: Sequence[int],
