@@ -64,6 +64,22 @@ def augment_pair(photo: np.ndarray, mask: np.ndarray, size: int, augmentation: A
     return degrade(photo, augmentation.quality, rng), mask
 
 
+def close_gaps(mask: np.ndarray, radius: int) -> np.ndarray:
+    """Fill the gaps in a mask as a person does who draws a polygon around many flakes of rust.
+
+    Args:
+        mask: uint8 (H, W), 0 or 1.
+        radius: gaps up to twice as wide are filled, in pixels (a morphological closing by a disc).
+
+    Returns:
+        uint8 (H, W), 0 or 1, nowhere less than the given mask.
+    """
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    inside = np.pad(mask, 2 * radius, "symmetric")  # else damage at the photo's border would be cut off there
+    closed = cv2.morphologyEx(inside, cv2.MORPH_CLOSE, disc)
+    return closed[2 * radius : -2 * radius, 2 * radius : -2 * radius]
+
+
 def paste_damage(photo: np.ndarray, mask: np.ndarray, donor_photo: np.ndarray,
                  donor_mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Lay the damage of one pair over another of the same size (copy-paste: Ghiasi et al. 2021, arXiv 2012.07177).

@@ -122,6 +122,9 @@ def _add_train(commands) -> None:
                         help="how often to draw the photos of a source; 1 for those not named")
     parser.add_argument("--extra", type=Path, metavar="DATA",
                         help="train also on the training photos of this data set, as the source extra")
+    parser.add_argument("--close-gaps", type=_count, default=0, metavar="PX",
+                        help="fill gaps up to twice as wide in all masks, for exact masks where the model shall meet "
+                             "hand-drawn ones")
     batch_norm = parser.add_mutually_exclusive_group()
     batch_norm.add_argument("--freeze-encoder", action="store_true", help="train the decoder alone: faster, less exact")
     batch_norm.add_argument("--train-batch-norm", action="store_true",
@@ -159,7 +162,8 @@ def _train(options: argparse.Namespace) -> int:
                   encoder_weights=None if options.encoder_weights == "none" else options.encoder_weights,
                   photo_size=options.photo_size, view=options.view, freeze_encoder=options.freeze_encoder,
                   train_batch_norm=options.train_batch_norm, source_weights=dict(options.source_weights),
-                  validate=not options.all, threshold=0.5 if options.threshold is None else options.threshold)
+                  close_gaps=options.close_gaps, validate=not options.all,
+                  threshold=0.5 if options.threshold is None else options.threshold)
     manifest = _manifest(options)
     if options.all:
         held_out = options.fold is not None or options.held_out_source is not None

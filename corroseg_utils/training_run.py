@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from corroseg_utils import __version__, models
+from corroseg_utils.augment import close_gaps
 from corroseg_utils.dataset import CLASS_NAMES, DataError, load_arrays
 from corroseg_utils.evaluation import best_threshold
 from corroseg_utils.segmenter import keras_segmenter
@@ -37,6 +38,8 @@ class Setup:
         freeze_encoder: train the decoder alone.
         train_batch_norm: let the encoder's batch norms learn too, see `models.set_encoder_trainable`.
         source_weights: how often to draw a training photo, by its source; 1 for a source that is not named.
+        close_gaps: radius in pixels of the gaps that are filled in all masks, see `augment.close_gaps`; for exact masks
+            when the model shall meet hand-drawn ones.
         validate: choose epoch and threshold on the validation split. False for a recipe already chosen: the last epoch
             counts.
         threshold: probability from which the model marks a pixel, when validation does not choose it.
@@ -52,6 +55,7 @@ class Setup:
     freeze_encoder: bool = False
     train_batch_norm: bool = False
     source_weights: dict[str, float] = field(default_factory=dict)
+    close_gaps: int = 0
     validate: bool = True
     threshold: float = 0.5
 
@@ -96,6 +100,11 @@ def train_model(manifest: pd.DataFrame, out: Path | str, recipe: Recipe, setup: 
     if highest >= len(names):
         raise DataError(f"A mask holds class {highest}, but {setup.classes!r} ends at {len(names) - 1}. "
                         f"Train {' or '.join(CLASSES)}, or use one source of the data.")
+    if setup.close_gaps:
+        if len(names) > 2:
+            raise DataError("Gaps can be closed in masks of corrosion alone, not in those of several classes.")
+        for _, masks in pairs.values():
+            masks[:] = [close_gaps(mask, setup.close_gaps) for mask in masks]
     same_as_stored(out / "setup.json", asdict(setup))
     train(model, pairs["train"], pairs.get("validation"), out, recipe, [EpochLine(recipe.epochs)], photo_weights)
     about = {"network": setup.network, "alpha": setup.alpha, "classes": list(names), "size": view,

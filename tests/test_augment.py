@@ -7,6 +7,7 @@ from corroseg_utils.augment import (
     INSPECTION,
     Augmentation,
     augment_pair,
+    close_gaps,
     degrade,
     paste_damage,
     random_affine,
@@ -125,6 +126,23 @@ def test_faults_strike_as_often_as_told():
     assert degrade(photo, 0.0, np.random.default_rng(0)) is photo
     untouched = sum(degrade(photo, 0.2, np.random.default_rng(seed)) is photo for seed in range(200))
     assert untouched / 200 == pytest.approx(0.8 ** len(FAULTS), abs=0.12)
+
+
+def test_gaps_are_filled_up_to_twice_the_radius():
+    mask = np.zeros((30, 60), np.uint8)
+    mask[10:20, [*range(5, 15), *range(19, 29), *range(40, 50)]] = 1  # gaps of 4 and of 11 columns
+    closed = close_gaps(mask, 3)
+    assert closed.shape == mask.shape and closed.dtype == np.uint8 and (closed >= mask).all()
+    assert closed[15, 15:19].all() and not closed[15, 30:39].any()
+    assert not closed[:, 50:].any() and not closed[:10].any()  # it does not grow outwards
+
+
+def test_damage_at_the_border_of_a_photo_keeps_its_shape():
+    mask = np.zeros((20, 20), np.uint8)
+    mask[:, 14:] = 1
+    mask[17:, :4] = 1
+    assert np.array_equal(close_gaps(mask, 4), mask)
+    assert not close_gaps(np.zeros_like(mask), 4).any()
 
 
 def test_pasted_damage_brings_its_mask_along():

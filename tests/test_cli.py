@@ -238,6 +238,22 @@ def test_a_model_for_damage_classes_is_scored_class_by_class(shared_data_2020, t
     assert "setup.json holds a training with another" in capsys.readouterr().err
 
 
+@pytest.mark.slow
+def test_gaps_are_closed_in_masks_of_corrosion_alone(shared_data_2020, tmp_path, monkeypatch, capsys):
+    from corroseg_utils import training_run
+
+    seen = []
+    monkeypatch.setattr(training_run, "train", lambda model, pairs, *rest: seen.append(pairs[1]))
+    for options in ([], ["--close-gaps", "3"]):
+        assert main(["train", str(shared_data_2020), "--out", str(tmp_path / str(len(seen))), *TINY_TRAINING,
+                     *options]) == 0
+    exact, closed = seen
+    assert (closed >= exact).all() and closed.sum() > exact.sum()
+    assert main(["train", str(shared_data_2020), "--out", str(tmp_path / "classes"), *TINY_TRAINING, "--classes",
+                 "damage", "--close-gaps", "3"]) == 2
+    assert "masks of corrosion alone" in capsys.readouterr().err
+
+
 def test_photos_of_another_data_set_are_added(shared_data_2020, data_2020, tmp_path, monkeypatch):
     from corroseg_utils import training_run
 
