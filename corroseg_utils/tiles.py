@@ -26,8 +26,8 @@ def scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
 def tiled_bands(segmenter: Segmenter, photo: OpenPhoto, size: tuple[int, int]) -> Iterator[tuple[int, np.ndarray]]:
     """Probability of corrosion of a photo scaled to `size`, by tiles of the model's size.
 
-    Tiles overlap by at least five sixteenths, and count less towards their borders, where the network sees less of what is
-    around. The photo is filled up by mirroring, as the whole-photo view does it.
+    Tiles overlap by at least five sixteenths, and count less towards their borders, where the network sees less of
+    what is around. The photo is filled up by mirroring, as the whole-photo view does it.
 
     Args:
         segmenter: the model.
