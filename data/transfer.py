@@ -1,7 +1,8 @@
 """What a model that saw rendered photos alone finds on real ones, beside a colour threshold.
 
-    python -m corroseg_utils train data --encoder-weights imagenet --ema 0.99 --out build/transfer
-    python data/transfer.py ../shared/real/manifest.csv build/transfer/model.npz
+    python -m corroseg_utils train data --encoder-weights imagenet --ema 0.99 --close-gaps 10 --view 384 \\
+        --out build/transfer_polygons
+    python data/transfer.py ../shared/real/manifest.csv build/transfer_polygons/model.npz
 
 Prints IoU on all photos of one source, at thresholds known beforehand and at the one that is best on these very photos.
 """
