@@ -30,7 +30,6 @@ FLOAT_LAYERS = ("/((Conv1|bn_Conv1|expanded_conv|block_1|block_2|decoder_2|logit
                 "|block_3_project|block_([6-9]|10)_depthwise)")
 
 
-
 def export(out: Path | str, model: Path | str = SHIPPED, size: int | None = None, quantize: str = "none",
            calibration: Path | str = DATA) -> dict:
     """Write a model file as .tflite.

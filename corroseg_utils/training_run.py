@@ -33,13 +33,14 @@ class Setup:
         encoder_weights: see `weights.load_encoder`.
         weights: model file to start the whole network from, instead of the encoder alone.
         photo_size: training photos are squeezed to this square in pixels before crops are cut from them.
-        view: the square at which the model is validated and used; `photo_size` when None. A model trained on crops that
-            show damage somewhat larger than it will see it does better (Touvron et al. 2019, arXiv 1906.06423).
+        view: the square at which the model is validated and used; `photo_size` when None. The best one need not show
+            damage as large as the training crops do: see data/weights/training/README.md.
         freeze_encoder: train the decoder alone.
         train_batch_norm: let the encoder's batch norms learn too, see `models.set_encoder_trainable`.
         source_weights: how often to draw a training photo, by its source; 1 for a source that is not named.
         close_gaps: radius in pixels of the gaps that are filled in all masks, see `augment.close_gaps`; for exact masks
-            when the model shall meet hand-drawn ones.
+            when the model shall meet hand-drawn ones. Pixels of the masks as they are loaded: at `photo_size` for
+            training, at `view` for validation.
         validate: choose epoch and threshold on the validation split. False for a recipe already chosen: the last epoch
             counts.
         threshold: probability from which the model marks a pixel, when validation does not choose it.
@@ -94,17 +95,8 @@ def train_model(manifest: pd.DataFrame, out: Path | str, recipe: Recipe, setup: 
         start_from(model, setup.weights)
     if setup.weights or encoder_weights or setup.freeze_encoder:  # else batch norms must find their own statistics
         models.set_encoder_trainable(model, not setup.freeze_encoder, setup.train_batch_norm)
-    pairs = {split: load_arrays(part, setup.photo_size if split == "train" else view, setup.classes == "corrosion")
+    pairs = {split: _load_pairs(part, setup.photo_size if split == "train" else view, setup)
              for split, part in parts.items()}
-    highest = max(int(masks.max(initial=0)) for _, masks in pairs.values())
-    if highest >= len(names):
-        raise DataError(f"A mask holds class {highest}, but {setup.classes!r} ends at {len(names) - 1}. "
-                        f"Train {' or '.join(CLASSES)}, or use one source of the data.")
-    if setup.close_gaps:
-        if len(names) > 2:
-            raise DataError("Gaps can be closed in masks of corrosion alone, not in those of several classes.")
-        for _, masks in pairs.values():
-            masks[:] = [close_gaps(mask, setup.close_gaps) for mask in masks]
     same_as_stored(out / "setup.json", asdict(setup))
     train(model, pairs["train"], pairs.get("validation"), out, recipe, [EpochLine(recipe.epochs)], photo_weights)
     about = {"network": setup.network, "alpha": setup.alpha, "classes": list(names), "size": view,
@@ -121,6 +113,21 @@ def with_extra(manifest: pd.DataFrame, extra: pd.DataFrame) -> pd.DataFrame:
     extra = extra[extra["split"] == "train"]
     extra = extra.assign(source="extra", group="extra/" + extra["group"])
     return pd.concat([manifest, extra], ignore_index=True)
+
+
+def _load_pairs(photos: pd.DataFrame, size: int, setup: Setup) -> tuple[np.ndarray, np.ndarray]:
+    """Photos and masks as `dataset.load_arrays` gives them, with the gaps of the masks closed if the setup says so."""
+    binary, classes = setup.classes == "corrosion", len(CLASSES[setup.classes])
+    if setup.close_gaps and not binary:
+        raise DataError("Gaps can be closed in masks of corrosion alone, not in those of several classes.")
+    pixels, masks = load_arrays(photos, size, binary)
+    highest = int(masks.max(initial=0))
+    if highest >= classes:
+        raise DataError(f"A mask holds class {highest}, but {setup.classes!r} ends at {classes - 1}. "
+                        f"Train {' or '.join(CLASSES)}, or use one source of the data.")
+    if setup.close_gaps:
+        masks[:] = [close_gaps(mask, setup.close_gaps) for mask in masks]
+    return pixels, masks
 
 
 def _photo_weights(photos: pd.DataFrame, source_weights: dict[str, float]) -> np.ndarray | None:

@@ -216,8 +216,8 @@ def test_the_command_itself_with_a_model_file(shared_data_2020, model_file, tmp_
 def test_a_model_for_damage_classes_is_scored_class_by_class(shared_data_2020, trained, tmp_path, capsys):
     out = tmp_path / "classes"
     options = ["--classes", "damage", "--weights", str(trained / "model.npz"), "--loss", "lovasz", "--ema", "0.9",
-               "--crop", "0.4", "0.8", "--paste", "0.5", "--view", "64", "--all", "--threshold",
-               "0.4"]
+               "--crop", "0.4", "0.8", "--paste", "0.5", "--view", "64", "--all",
+               "--threshold", "0.4"]
     assert main(["train", str(shared_data_2020), "--out", str(out), *TINY_TRAINING, *options]) == 0
     assert json.loads((out / "setup.json").read_text())["classes"] == "damage"
     assert json.loads((out / "recipe.json").read_text())["augmentation"]["crop"] == [0.4, 0.8]
