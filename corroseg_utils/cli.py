@@ -99,7 +99,7 @@ def _add_train(commands) -> None:
     parser.add_argument("--encoder-weights", default="corroseg", metavar="W",
                         help="start of the encoder: corroseg, imagenet, none, or a model file")
     parser.add_argument("--photo-size", type=_side, default=512, metavar="PX",
-                        help="photos are squeezed to this square")
+                        help="training photos are squeezed to this square before crops are cut from them")
     parser.add_argument("--view", type=_side, metavar="PX",
                         help="side of the square at which the model is validated and used, --photo-size if not given")
     parser.add_argument("--size", type=_side, default=256, metavar="PX", help="side of the training crops")
