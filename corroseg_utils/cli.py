@@ -167,8 +167,7 @@ def _train(options: argparse.Namespace) -> int:
     manifest = _manifest(options)
     if options.all:
         held_out = options.fold is not None or options.held_out_source is not None
-        kept = manifest[manifest["split"] != "test"] if held_out else manifest
-        manifest = kept.assign(split="train")
+        manifest = manifest.assign(split=manifest["split"].where(held_out & (manifest["split"] == "test"), "train"))
     if options.extra is not None:
         manifest = with_extra(manifest, _checked(read_data(options.extra), options.skip_bad))
     about = train_model(manifest, options.out, recipe, setup)

@@ -84,7 +84,7 @@ def train_model(manifest: pd.DataFrame, out: Path | str, recipe: Recipe, setup: 
     for split, part in parts.items():
         if part.empty:
             raise DataError(f"The split {split} has no photo. Give more groups, or a split column.")
-    photo_weights = _photo_weights(parts["train"], setup.source_weights)
+    photo_weights = _photo_weights(manifest, setup.source_weights)
     keras.utils.set_random_seed(recipe.seed)
     encoder_weights = None if setup.weights else setup.encoder_weights
     if setup.network == "unet_2020":
@@ -130,14 +130,15 @@ def _load_pairs(photos: pd.DataFrame, size: int, setup: Setup) -> tuple[np.ndarr
     return pixels, masks
 
 
-def _photo_weights(photos: pd.DataFrame, source_weights: dict[str, float]) -> np.ndarray | None:
+def _photo_weights(manifest: pd.DataFrame, source_weights: dict[str, float]) -> np.ndarray | None:
+    """The weight of each training photo. A source that is named and wholly held out is no mistake."""
     if not source_weights:
         return None
-    sources = photos["source"] if "source" in photos else pd.Series("", photos.index)
+    sources = manifest["source"] if "source" in manifest else pd.Series("", manifest.index)
     missing = sorted(set(source_weights) - set(sources))
     if missing:
-        raise DataError(f"No training photo has the source {missing[0]!r}. There are {sorted(set(sources.dropna()))}.")
-    return np.array([source_weights.get(source, 1.0) for source in sources])
+        raise DataError(f"No photo has the source {missing[0]!r}. There are {sorted(set(sources.dropna()))}.")
+    return np.array([source_weights.get(source, 1.0) for source in sources[manifest["split"] == "train"]])
 
 
 class EpochLine(keras.callbacks.Callback):

@@ -265,10 +265,12 @@ def test_photos_of_another_data_set_are_added(shared_data_2020, data_2020, tmp_p
     extra = seen["photos"][seen["photos"]["source"] == "extra"]
     assert len(seen["photos"]) == 12 and len(extra) == 4 and (extra["split"] == "train").all()  # its train split alone
     assert extra["group"].unique().tolist() == ["extra/CDM_1", "extra/CDM_2"]
-    train_photos = seen["photos"][seen["photos"]["split"] == "train"]
-    assert training_run._photo_weights(train_photos, seen["setup"].source_weights).tolist() == 4 * [1] + 4 * [0.5]
-    with pytest.raises(training_run.DataError, match="No training photo has the source 'x'"):
-        training_run._photo_weights(train_photos, {"x": 2.0})
+    assert training_run._photo_weights(seen["photos"], seen["setup"].source_weights).tolist() == 4 * [1] + 4 * [0.5]
+    held_out = seen["photos"].assign(split=["test" if source == "extra" else split for source, split in
+                                            zip(seen["photos"]["source"], seen["photos"]["split"], strict=True)])
+    assert training_run._photo_weights(held_out, {"extra": 2.0}).tolist() == 4 * [1]  # named, and held out
+    with pytest.raises(training_run.DataError, match="No photo has the source 'x'"):
+        training_run._photo_weights(seen["photos"], {"x": 2.0})
     for wrong in ("extra", "extra=0", "extra=a"):
         with pytest.raises(SystemExit):
             main([*command, "--source-weights", wrong])
@@ -294,6 +296,6 @@ def test_all_photos_but_those_held_out(shared_data_2020, tmp_path, monkeypatch, 
     assert main(["train", str(table), "--out", str(tmp_path), "--threshold", "0.4"]) == 2
     assert "--threshold goes with --all" in capsys.readouterr().err
     assert [(setup.validate, setup.threshold) for _, setup in seen] == [(False, 0.5), (False, 0.4)]
-    assert [len(manifest) for manifest, _ in seen] == [len(everything), sum(i % 2 == 0 for i in range(len(rows)))]
-    assert all((manifest["split"] == "train").all() for manifest, _ in seen)
-    assert (seen[1][0]["fold"] == 0).all()
+    (whole, _), (rest, _) = seen
+    assert len(whole) == len(rest) == len(everything) and (whole["split"] == "train").all()
+    assert set(zip(rest["split"], rest["fold"], strict=True)) == {("train", 0), ("test", 1)}
