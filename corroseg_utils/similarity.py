@@ -21,7 +21,7 @@ PAIRED = 0.6  # least correlation of photo and mask; augment_pair leaves 0.79 or
 
 # Where each of the 4 x 4 x 8 values of a SIFT descriptor goes when the photo is mirrored: its rows are turned over,
 # because they follow the keypoint's direction, and so are its 8 directions.
-_MIRRORED = np.arange(128).reshape(4, 4, 8)[::-1][:, :, -np.arange(8) % 8].ravel()
+MIRRORED = np.arange(128).reshape(4, 4, 8)[::-1][:, :, -np.arange(8) % 8].ravel()
 
 
 def keypoints(photo: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -49,16 +49,25 @@ def keypoints(photo: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def agreeing(places: np.ndarray, vectors: np.ndarray, others: np.ndarray, other_vectors: np.ndarray) -> int:
-    """How many keypoints of one photo a homography maps to those of another.
+    """How many keypoints of one photo a homography maps to those of another: see `align`."""
+    return align(places, vectors, others, other_vectors)[0]
 
-    0 if fewer than ALIKE find a clear partner at all, or if those that agree span too little of a photo.
+
+def align(places: np.ndarray, vectors: np.ndarray, others: np.ndarray,
+          other_vectors: np.ndarray) -> tuple[int, np.ndarray | None]:
+    """The homography from the keypoints of one photo to those of another.
 
     Args:
         places, vectors: keypoints of one photo, see `keypoints`.
         others, other_vectors: those of the other photo.
+
+    Returns:
+        How many keypoints agree with it, and the matrix float64 (3, 3), which maps places in [0, 256) of the one photo
+        to those of the other. 0 and None if fewer than ALIKE find a clear partner at all, or if those that agree span
+        too little of a photo.
     """
     if min(len(vectors), len(other_vectors)) < ALIKE:
-        return 0
+        return 0, None
     alike = vectors @ other_vectors.T
     nearest = alike.argmax(axis=1)
     second, first = np.sqrt(np.clip(2 - 2 * np.partition(alike, -2, axis=1)[:, -2:].T, 0, None))  # distances
@@ -66,14 +75,14 @@ def agreeing(places: np.ndarray, vectors: np.ndarray, others: np.ndarray, other_
     places, others = places[clear], others[nearest[clear]]
     _, once = np.unique(others, axis=0, return_index=True)  # a repeated pattern maps many keypoints to one
     if len(once) < ALIKE:
-        return 0
+        return 0, None
     places, others = places[once], others[once]
-    _, agrees = cv2.findHomography(places, others, cv2.RANSAC, ransacReprojThreshold=5, maxIters=1000)
+    homography, agrees = cv2.findHomography(places, others, cv2.RANSAC, ransacReprojThreshold=5, maxIters=1000)
     agrees = np.zeros(len(once), bool) if agrees is None else agrees.ravel() > 0
     if agrees.sum() < 4:
-        return 0
+        return 0, None
     spread = min(np.prod(np.ptp(points[agrees], axis=0)) for points in (places, others)) / SIDE**2
-    return int(agrees.sum()) if spread >= LEAST_SPREAD else 0
+    return (int(agrees.sum()), homography) if spread >= LEAST_SPREAD else (0, None)
 
 
 def most_alike(train: Iterable[np.ndarray], test: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -97,7 +106,7 @@ def most_alike(train: Iterable[np.ndarray], test: Iterable[np.ndarray]) -> tuple
     strongest = np.concatenate(strongest)
     best, counts = np.zeros(len(test), int), np.zeros(len(test), int)
     for i, (places, vectors) in enumerate(test):
-        for seen in (vectors, vectors[:, _MIRRORED]):
+        for seen in (vectors, vectors[:, MIRRORED]):
             for j in _candidates(seen[:PRESELECTING], strongest, owners, len(train)):
                 count = agreeing(places, seen, *train[j])
                 if count > counts[i]:
