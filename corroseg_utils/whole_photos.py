@@ -98,13 +98,15 @@ def measure_here(model: str, photo: str, scale: str) -> None:
 
 
 def peak_memory_mb() -> float:
-    """The most memory that this process held at once, in MB (10^6 bytes)."""
+    """The most memory that this process held at once, in MB (10^6 bytes); 0 where the system does not tell."""
     status = Path("/proc/self/status")
     if status.exists():  # `getrusage` would count what the process that started this one held
         kib = next(line.split()[1] for line in status.read_text().splitlines() if line.startswith("VmHWM"))
         return int(kib) * 1024 / 1e6
-    import resource
-
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0.0
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6  # bytes on macOS
 
 
