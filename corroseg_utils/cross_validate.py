@@ -44,8 +44,9 @@ def cross_validate(data: Path, out: Path, parts: Sequence[int | str], train_opti
 
     Returns:
         `parts` and `train_options` as given; `sources`, by name, and `all`: the pooled scores of
-        `evaluation.pooled_scores`, and `iou_by_part`; `classes`: `evaluation.class_scores` over all parts, where
-        the models know more classes than corrosion. The same as in results.json.
+        `evaluation.pooled_scores`, `iou_by_part`, and of the photos with corrosion, each with its own IoU, the
+        `median_iou` and the share `below_03` whose IoU is below 0.3; `classes`: `evaluation.class_scores` over all
+        parts, where the models know more classes than corrosion. The same as in results.json.
 
     Raises:
         CorrosegError: a training failed; what went wrong was printed.
@@ -107,7 +108,10 @@ def name_of(part: int | str) -> str:
 
 def _scores(counts: pd.DataFrame) -> dict:
     by_part = {part: pooled_scores(rows)["iou"] for part, rows in counts.groupby("part")}
-    return {**pooled_scores(counts), "iou_by_part": by_part}
+    corroded = counts[counts["misses"] + counts["hits"] > 0]
+    ious = corroded["hits"] / (corroded["hits"] + corroded["misses"] + corroded["false_alarms"])
+    return {**pooled_scores(counts), "iou_by_part": by_part, "median_iou": float(ious.median()),
+            "below_03": float((ious < 0.3).mean())}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -65,6 +65,13 @@ def test_every_photo_is_scored_once_by_a_model_that_never_saw_it(data, tmp_path,
     pooled = pd.concat(tables)[COUNTS].sum()
     union = pooled["hits"] + pooled["misses"] + pooled["false_alarms"]
     assert results["all"]["iou"] == pytest.approx(pooled["hits"] / union)
+    assert 0 <= results["all"]["median_iou"] <= 1
+
+
+def test_photos_one_by_one():
+    counts = pd.DataFrame([[0, 0, 5, 5], [0, 8, 0, 2], [0, 0, 0, 10], [10, 0, 0, 0]], columns=COUNTS)
+    scores = cross_validate._scores(counts.assign(part="0", group=range(4)))  # IoU 0.5, 0.2, 1, and a clean photo
+    assert scores["median_iou"] == 0.5 and scores["below_03"] == pytest.approx(1 / 3)
 
 
 def test_what_is_done_is_not_done_again(data, tmp_path, quick):
