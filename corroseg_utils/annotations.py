@@ -53,7 +53,7 @@ def read_coco(path: Path | str, photos: Path | str) -> Iterator[tuple[str, np.nd
         for annotation in content["annotations"]:
             own[annotation["image_id"]].append((classes[annotation["category_id"]], annotation["segmentation"]))
         for image in content["images"]:
-            size = _checked_size(path, photos, image["file_name"], image["height"], image["width"])
+            size = checked_size(path, photos, image["file_name"], image["height"], image["width"])
             mask = np.zeros(size, np.uint8)
             for index, segmentation in sorted(own[image["id"]], key=lambda a: PRECEDENCE.index(CLASS_NAMES[a[0]])):
                 mask[_segmented(segmentation, size)] = index
@@ -88,7 +88,7 @@ def read_labelme(folder: Path | str, photos: Path | str) -> Iterator[tuple[str, 
         try:
             photo = Path(os.path.abspath(path.parent / content["imagePath"].replace("\\", "/")))
             name = photo.relative_to(root).as_posix() if photo.is_relative_to(root) else photo.name
-            size = _checked_size(path, photos, name, content["imageHeight"], content["imageWidth"])
+            size = checked_size(path, photos, name, content["imageHeight"], content["imageWidth"])
             mask = np.zeros(size, np.uint8)
             for shape in content["shapes"]:
                 _paint(mask, shape, 0 if shape["label"] == "background" else _class(shape["label"], path))
@@ -178,6 +178,8 @@ def unpack_rle(text: str) -> list[int]:
 
 def _segmented(segmentation: dict | list, size: tuple[int, int]) -> np.ndarray:
     if isinstance(segmentation, list):
+        if not segmentation or min(map(len, segmentation)) < 6:
+            raise ValueError("an annotation has no outline of three points or more, only a box perhaps")
         return np.any([fill([np.reshape(ring, (-1, 2))], size) for ring in segmentation], axis=0)
     if tuple(segmentation["size"]) != size:
         raise ValueError(f"a mask of {segmentation['size']} for a photo of {size}")
@@ -216,7 +218,7 @@ def _class(name: str, path: Path) -> int:
     return CLASS_NAMES.index(name)
 
 
-def _checked_size(path: Path, photos: Path | str, name: str, height: int, width: int) -> tuple[int, int]:
+def checked_size(path: Path, photos: Path | str, name: str, height: int, width: int) -> tuple[int, int]:
     """Height and width of a photo's mask, after a look at the photo itself; raises PhotoError or AnnotationError."""
     if Path(name).is_absolute() or ".." in Path(name).parts:
         raise AnnotationError(f"{path}: {name!r} leads out of the folder of photos. Name photos below that folder.")

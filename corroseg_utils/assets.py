@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from corroseg_utils.dataset import DataError, job_of
-from corroseg_utils.photos import PHOTO_SUFFIXES
+from corroseg_utils.photos import PHOTO_SUFFIXES, printable
 
 
 class Entry(NamedTuple):
@@ -95,13 +95,6 @@ def safe_key(name: str) -> str:
     return f"{slug or 'photo'}-{hashlib.sha256(os.fsencode(name)).hexdigest()[:10]}"
 
 
-def printable(text: str) -> str:
-    """Text that every file and terminal can take: bytes that are no UTF-8 become \\xNN, control characters
-    too."""
-    text = os.fsencode(text).decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
 def csv_cell(value) -> str:
     """A spreadsheet runs a cell that starts with =, +, - or @; a leading ' makes it the text that it is."""
     text = str(value)
@@ -126,12 +119,15 @@ def _read_table(path: Path) -> dict[str, dict]:
                         "It needs photo and asset, separated by a comma, and may have place, date and region.")
     rows = {}
     for row in table.to_dict("records"):
+        photo = row["photo"].strip().replace("\\", "/")
+        if photo in rows:
+            raise DataError(f"{path}: names the photo {photo!r} twice. Keep one of the rows.")
         entry = {key: printable(row[key].strip()) for key in ("asset", "place", "date") if key in row}
         if entry.get("date"):
             entry["date"] = _date(entry["date"], path)
         if row.get("region", "").strip():
             entry["region"] = _region(row["region"], path)
-        rows[row["photo"].replace("\\", "/")] = entry
+        rows[photo] = entry
     return rows
 
 

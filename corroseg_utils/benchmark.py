@@ -7,6 +7,7 @@ falls on all of them alike, and ratios hold even where times do not.
 import argparse
 import contextlib
 import json
+import os
 import platform
 import tempfile
 import time
@@ -105,7 +106,7 @@ def machine() -> str:
     info = Path("/proc/cpuinfo")
     names = [line.split(":")[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")] \
         if info.exists() else []
-    return f"{names[0] if names else platform.processor() or platform.machine()}, {len(names) or '?'} cores"
+    return f"{names[0] if names else platform.processor() or platform.machine()}, {os.cpu_count()} cores"
 
 
 def _models(size: int) -> tuple[dict[str, bytes], dict[str, int], object]:
@@ -213,7 +214,7 @@ def _timed(run: Callable) -> float:
 def _memory_mb() -> float:
     """Resident memory of this process in MB; 0 where the system does not tell."""
     status = Path("/proc/self/statm")
-    return int(status.read_text().split()[1]) * 4096 / 1e6 if status.exists() else 0.0
+    return int(status.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6 if status.exists() else 0.0
 
 
 def add_parser(commands) -> None:

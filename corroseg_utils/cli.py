@@ -106,7 +106,7 @@ def _add_train(commands) -> None:
     parser.add_argument("--epochs", type=_count, default=35, metavar="N", help="passes of --steps batches")
     parser.add_argument("--steps", type=_count, default=24, metavar="N", help="batches an epoch")
     parser.add_argument("--batch-size", type=_count, default=16, metavar="N", help="photos a batch")
-    parser.add_argument("--learning-rate", type=float, default=1e-3, metavar="R", help="at the start; falls to 0")
+    parser.add_argument("--learning-rate", type=_rate, default=1e-3, metavar="R", help="at the start; falls to 0")
     parser.add_argument("--weights", metavar="PATH", help="start the whole network from this model file")
     parser.add_argument("--classes", choices=("corrosion", "damage", "condition"), default="corrosion",
                         help="what to tell apart: corrosion from background, the damage classes cor, rus, pit and lom, "
@@ -147,6 +147,8 @@ def _train(options: argparse.Namespace) -> int:
 
     if options.all and options.patience is not None:
         raise CorrosegError("--patience needs validation photos, and --all trains on them. Leave one of the two out.")
+    if options.crop[0] > options.crop[1]:
+        raise CorrosegError(f"--crop {options.crop[0]:g} {options.crop[1]:g}: give the smaller side first.")
     if options.threshold is not None and not options.all:
         raise CorrosegError("--threshold goes with --all; without it the validation photos choose the threshold.")
     from corroseg_utils.augment import INSPECTION
@@ -273,6 +275,13 @@ def _weight(text: str) -> tuple[str, float]:
     if not sign or not float(weight) > 0:
         raise argparse.ArgumentTypeError(f"{text} is not like web=0.5, with a number above 0")
     return source, float(weight)
+
+
+def _rate(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return value
 
 
 def _probability(text: str) -> float:

@@ -15,7 +15,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from corroseg_utils.annotations import AnnotationError, decode_rle, read_annotations, read_json, write_labelme
+from corroseg_utils.annotations import (
+    AnnotationError,
+    checked_size,
+    decode_rle,
+    read_annotations,
+    read_json,
+    write_labelme,
+)
 from corroseg_utils.assets import safe_key
 from corroseg_utils.dataset import CLASS_NAMES
 from corroseg_utils.photos import photo_size, read_photo, write_jpeg, write_png, write_whole
@@ -108,7 +115,9 @@ def corrections_to_dataset(report: Path | str, photos: Path | str, out: Path | s
 
 def _corrected(report, photos, review, annotations) -> Iterator[tuple[str, np.ndarray]]:
     if review:
-        yield from reviewed_masks(report, read_review(review))
+        for name, mask in reviewed_masks(report, read_review(review)):
+            checked_size(review, photos, name, *mask.shape)
+            yield name, mask
     if annotations:
         yield from read_annotations(annotations, photos)
 

@@ -20,6 +20,7 @@ import pandas as pd
 
 from corroseg_utils import cli
 from corroseg_utils.dataset import read_data
+from corroseg_utils.dataset_checks import checked
 from corroseg_utils.errors import CorrosegError
 from corroseg_utils.evaluation import class_scores, evaluate_classes, photo_counts, pooled_scores
 from corroseg_utils.folds import hold_out_fold, hold_out_source
@@ -92,6 +93,7 @@ def held_out_counts(data: Path, out: Path, part: int | str, train_options: Seque
         manifest = read_data(data)
         manifest = hold_out_fold(manifest, part) if isinstance(part, int) else hold_out_source(manifest, part)
         test = manifest[(manifest["split"] == "test") & (source is None or manifest.get("source") == source)]
+        test = checked(test, "--skip-bad" in train_options)
         segmenter = load_segmenter(out / "model.npz")
         if len(segmenter.classes) > 2:
             classes = json.dumps(without_nan(evaluate_classes(segmenter, test, progress=True)), indent=1)
@@ -129,6 +131,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         column = "source" if options.by_source else "fold"
         if column not in manifest:
             raise CorrosegError(f"{options.data}: there is no column {column!r} in it, which says what to hold out.")
+        if manifest[column].isna().any():
+            photo = manifest["photo"][manifest[column].isna()].iloc[0]
+            raise CorrosegError(f"{options.data}: {photo.name} has no {column}. Fill that cell, or leave the row out.")
         found = sorted(np.unique(manifest[column]).tolist())
         results = cross_validate(options.data, options.out, options.folds or found, train_options, options.source)
     except CorrosegError as error:

@@ -1,5 +1,8 @@
 """The errors that are meant for a user."""
 
+import sys
+from collections.abc import Callable
+
 
 class CorrosegError(Exception):
     """Something about the input is wrong. The message names the file and the cure."""
@@ -7,3 +10,13 @@ class CorrosegError(Exception):
 
 class ModelError(CorrosegError):
     """A model file that cannot be used. The message names the file and the cure."""
+
+
+def exit_code(command: Callable[[], object]) -> int:
+    """Run a command: 0, or 2 after an error that is meant for the user, which is printed."""
+    try:
+        command()
+    except (CorrosegError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0

@@ -9,7 +9,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from corroseg_utils import metrics
-from corroseg_utils.dataset import load_mask
+from corroseg_utils.dataset import DataError, load_mask
 from corroseg_utils.findings import find_regions
 from corroseg_utils.metrics import bootstrap_interval, confusion, corrosion_iou, corrosion_scores
 from corroseg_utils.photos import photo_size, read_photo
@@ -107,12 +107,15 @@ def evaluate_classes(segmenter: Segmenter, manifest: pd.DataFrame, progress: boo
     With `scale` tiles say where damage is, and the view of the whole photo says of which kind, as in `report`.
 
     Raises:
-        ValueError: a mask holds a class that the model does not know.
+        DataError: a mask holds a class that the model does not know.
     """
     counts = np.zeros((len(segmenter.classes), len(segmenter.classes)), np.int64)
     for row in tqdm(manifest.to_dict("records"), "evaluating classes", disable=not progress):
         photo, probability = _seen(segmenter, row["photo"], scale)
         truth = load_mask(row["photo"], row["findings"], photo_size(row["photo"]))
+        if truth.max(initial=0) >= len(segmenter.classes):
+            raise DataError(f"The mask of {row['photo']} holds class {truth.max()}, but the model knows "
+                            f"{', '.join(segmenter.classes)}. Use data of these classes.")
         answer = segmenter.classify(photo, probability >= segmenter.threshold)
         counts += confusion(truth, answer, len(segmenter.classes))
     return class_scores(counts, segmenter.classes)
@@ -135,7 +138,7 @@ def class_scores(counts: np.ndarray, names: Sequence[str]) -> dict:
             "mean_iou": float(np.nanmean(ious)), "mean_recall": float(np.nanmean(recalls))}
 
 
-def best_threshold(segmenter: Segmenter, manifest: pd.DataFrame, progress: bool = False) -> tuple[float, float]:
+def best_threshold(segmenter: Segmenter, manifest: pd.DataFrame) -> tuple[float, float]:
     """The probability threshold with the highest pooled IoU on these photos, and that IoU.
 
     Where several thresholds are best, it is the middle one: the farthest from doing worse, and 0.5 when no photo
@@ -143,7 +146,7 @@ def best_threshold(segmenter: Segmenter, manifest: pd.DataFrame, progress: bool 
 
     Choose it on validation photos only: the IoU at a threshold chosen on the test photos is no test result.
     """
-    scores = threshold_scores((truth, probability) for _, truth, probability in predict(segmenter, manifest, progress))
+    scores = threshold_scores((truth, probability) for _, truth, probability in predict(segmenter, manifest))
     equal = scores.index[scores["iou"] == scores["iou"].max()]
     best = equal[len(equal) // 2]
     return float(scores["threshold"][best]), float(scores["iou"][best])

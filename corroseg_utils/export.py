@@ -46,8 +46,10 @@ def export(out: Path | str, model: Path | str = SHIPPED, size: int | None = None
 
     Raises:
         ModelError: the model file cannot be used.
-        CorrosegError: the calibration set has too few photos.
+        CorrosegError: the size is no multiple of 32, or the calibration set has too few photos.
     """
+    if size is not None and (size < 32 or size % 32):
+        raise CorrosegError(f"size is {size}, but must be a multiple of 32, by which the networks divide.")
     from corroseg_utils.weights import build_model, read_about
 
     about = read_about(model)

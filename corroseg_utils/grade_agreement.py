@@ -9,13 +9,15 @@ numbers are options of the command `report`.
 import argparse
 import itertools
 import json
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from corroseg_utils.dataset import read_data
+from corroseg_utils.dataset import SPLITS, DataError, read_data
+from corroseg_utils.errors import exit_code
 from corroseg_utils.evaluation import predict
 from corroseg_utils.findings import corroded_share, mark
 from corroseg_utils.grades import d610_grade, imo_condition
@@ -93,18 +95,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m corroseg_utils.grade_agreement", description=__doc__,
                                      formatter_class=raw)
     parser.add_argument("data", type=Path)
-    parser.add_argument("--split", default="test")
-    parser.add_argument("--model", type=Path)
+    parser.add_argument("--split", choices=SPLITS, default="test", help="which photos (default: %(default)s)")
+    parser.add_argument("--model", type=Path, metavar="PATH", help="a model file; the shipped model by default")
     parser.add_argument("--tune", action="store_true", help="choose threshold and sureness on the validation photos")
     options = parser.parse_args()
     manifest, segmenter = read_data(options.data), load_segmenter(options.model)
+    parts = dict(list(manifest.groupby("split")))
+    missing = {options.split, *(["validation"] if options.tune else [])} - set(parts)
+    if missing:
+        raise DataError(f"{options.data}: the split {missing.pop()} has no photo. Give data that has some.")
     threshold, sure = segmenter.threshold, None
     if options.tune:
-        validation = manifest[manifest["split"] == "validation"]
-        threshold, sure = tune((truth, p) for _, truth, p in predict(segmenter, validation, progress=True))
-    agreement = grade_agreement(segmenter, manifest[manifest["split"] == options.split], threshold, sure, True)
+        threshold, sure = tune((t, p) for _, t, p in predict(segmenter, parts["validation"], progress=True))
+    agreement = grade_agreement(segmenter, parts[options.split], threshold, sure, True)
     print(json.dumps({"threshold": threshold, "sure": sure, **agreement}, indent=1))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_code(main))

@@ -4,7 +4,7 @@ import numpy as np
 
 # One fixed colour a class index: of the Okabe-Ito palette, which colour-blind readers tell apart, and none like rust.
 COLOURS = np.array([[0, 0, 0], [0, 158, 235], [240, 228, 66], [204, 121, 167], [0, 158, 115]], np.uint8)
-HIT, MISS, FALSE_ALARM = (0, 158, 115), (240, 60, 200), (0, 158, 235)
+HIT, MISS, FALSE_ALARM = (0, 158, 115), (240, 60, 200), (240, 228, 66)
 
 
 def overlay(photo: np.ndarray, mask: np.ndarray, opacity: float = 0.5) -> np.ndarray:

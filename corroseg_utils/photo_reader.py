@@ -39,7 +39,8 @@ class ReadPhoto(NamedTuple):
 class PhotoReader:
     """Reads one photo ahead. Use as a context manager; call `ask` and `answer` in turns.
 
-    scale: share of the photo's width and height to read it at; None for a long side of at most `READ_SIDE` pixels.
+    scale: share of the photo's width and height to read it at, but at most MOST_WORKING_PIXELS; None for a long side of
+    at most `READ_SIDE` pixels.
     seconds: a photo that takes longer is given up (PhotoError), and so is one that needs more memory than
     `MEGABYTES_PER_PHOTO` or kills the process.
     """

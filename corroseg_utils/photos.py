@@ -210,6 +210,13 @@ def _explained(path: Path | str) -> Iterator[None]:
                          "Copy it again from the camera, or leave it out") from error
 
 
+def printable(text: str) -> str:
+    """Text that every file and terminal can take: bytes that are no UTF-8 become \\xNN, control characters
+    too."""
+    text = os.fsencode(text).decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def _load(path: Path | str, at_least: int | None = None) -> Image.Image:
     with _explained(path), Image.open(path) as image:
         if at_least:

@@ -15,6 +15,7 @@ repairs everything but the split: there they take the place of as many training 
 
 import argparse
 import json
+import sys
 import time
 import warnings
 from collections.abc import Iterator
@@ -29,7 +30,7 @@ import pandas as pd
 from corroseg_utils import DATA
 from corroseg_utils.augment import GEOMETRY_2020, random_affine
 from corroseg_utils.dataset import load_mask, load_pair, read_data
-from corroseg_utils.errors import CorrosegError
+from corroseg_utils.errors import CorrosegError, exit_code
 from corroseg_utils.losses import CrossEntropyDice
 from corroseg_utils.metrics import confusion, corrosion_iou, corrosion_scores
 from corroseg_utils.models import edge_unet, set_encoder_trainable, unet_2020
@@ -270,4 +271,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_code(main))

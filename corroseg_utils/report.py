@@ -36,7 +36,8 @@ class Settings(NamedTuple):
     """What a result depends on besides the photo and the model.
 
     threshold: None for the model's own. sure: see `findings.mark`. scale: share of the photo's width and height at
-    which the network sees it, tile by tile; None to see it whole, at the model's size. steel: folder of masks.
+    which the network sees it, tile by tile, up to 25 megapixels (`photo_reader.MOST_WORKING_PIXELS`); None to see it
+    whole, at the model's size. steel: folder of masks.
     """
 
     threshold: float | None = None
@@ -72,9 +73,15 @@ def make_report(photos: Path | str, out: Path | str, segmenter, *, by: str = "jo
     if settings.sure is not None and settings.sure < threshold:
         raise CorrosegError(f"sure is {settings.sure:g}, below the threshold {threshold:g}: it would demand nothing. "
                             "Give a higher one, or none.")
-    entries = group_photos(list_photos(photos, out), photos, by)
-    model = model_name(segmenter)
     results = out / "photos"
+    if photos.resolve() == out.resolve() or photos.resolve().is_relative_to(results.resolve()):
+        raise CorrosegError(f"{out}: the report keeps pictures in its folder photos, which here would lie among the "
+                            f"photos of {photos}. Give another folder, such as {photos / 'report'}.")
+    entries = group_photos(list_photos(photos, out), photos, by)
+    if settings.steel and not any(_steel_mask(entry, settings.steel) for entry in entries):
+        raise CorrosegError(f"{settings.steel}: no steel mask fits a photo. The first photo, {entries[0].name}, would "
+                            f"have {Path(entries[0].name).with_suffix('.png')}.")
+    model = model_name(segmenter)
     results.mkdir(parents=True, exist_ok=True)
     failed = {}
     with _only_run(out), tqdm(total=len(entries), unit="photo", disable=quiet) as bar:
@@ -94,7 +101,7 @@ def make_report(photos: Path | str, out: Path | str, segmenter, *, by: str = "jo
                 result, pictures = inspect(photo, seen.result(), threshold, surface, settings.sure)
                 _write_result(results, entry.key, made_from, result, pictures)
             except PhotoError as error:
-                failed[entry.name] = f"{error.reason}. {error.cure}."
+                failed[entry.name] = f"{error.reason}. {error.cure}." if error.path == entry.path else str(error)
             except (ValueError, ArithmeticError, MemoryError) as error:
                 failed[entry.name] = f"it could not be inspected ({error}). Leave it out, or report it."
             bar.update()
@@ -183,6 +190,9 @@ def _surface(entry: Entry, photo: ReadPhoto, steel: Path | None) -> Surface:
     mask = _steel_mask(entry, steel)
     if mask:
         kind, values = "steel mask", read_mask(mask, entry.path)
+        if abs(values.shape[1] / values.shape[0] * photo.height / photo.width - 1) > 0.02:
+            raise PhotoError(mask, f"its {values.shape[1]} x {values.shape[0]} pixels do not fit a photo of "
+                             f"{photo.width} x {photo.height}", "Draw it on the upright photo")
         pixels &= resize_mask((values > 0).astype(np.uint8), (width, height)) > 0
     if entry.region:
         left, top, right, bottom = (round(v * n) for v, n in zip(entry.region, [width, height] * 2, strict=True))
@@ -225,8 +235,8 @@ def add_parser(subparsers) -> None:
                         help="probability 0-1 that a marked region must reach somewhere to count, which drops faint "
                         "marks on clean steel; no such demand by default")
     parser.add_argument("--scale", type=float, metavar="S",
-                        help="look at the photo tile by tile at this scale (0-1; 1 is full size), which finds smaller "
-                        "damage on large photos; by default the model sees the whole photo at once")
+                        help="look at the photo tile by tile at this scale (0-1; 1 is full size, up to 25 megapixels), "
+                        "which finds smaller damage on large photos; by default the model sees the whole photo at once")
     parser.add_argument("--assets", default="job", metavar="BY",
                         help="job: the prefix CDM_<number> or CDS_<number>, or the folder of a photo without one "
                         "(default); folder; or a CSV file with the columns photo and asset, and optionally place, "

@@ -14,6 +14,7 @@ from corroseg_utils.photos import (
     PHOTO_SUFFIXES,
     PhotoError,
     photo_size,
+    printable,
     read_photo,
     resize_mask,
     write_jpeg,
@@ -53,9 +54,9 @@ def segment_photos(segmenter: Segmenter, photos: Sequence[Path], out: Path | str
             try:
                 row = _segment(segmenter, photo, out, name, scale)
             except PhotoError as error:
-                row = {"error": str(error)}
+                row = {"error": printable(str(error))}
             row["seconds"] = round(time.perf_counter() - start, 3)
-            rows.append({"photo": str(photo), "error": "", **row})
+            rows.append({"photo": printable(str(photo)), "error": "", **row})
     finally:  # also when stopped by hand: what is done is listed
         _write_summary(out / "summary.csv", rows)
     return rows
@@ -106,7 +107,7 @@ def _segment(segmenter: Segmenter, path: Path, out: Path, name: str, scale: floa
     if scale is None:
         photo = read_photo(path, READ_SIDE)
         bands = whole_bands(segmenter, photo)
-        bands = enlarged_bands(bands, len(bands[0][1]), size)
+        bands = enlarged_bands(bands, bands[0][1].shape[::-1], size)
     else:
         opened = open_at(path, scale)
         photo = opened.scaled(scaled_size(size, min(1, READ_SIDE / max(size))))

@@ -6,8 +6,7 @@
 import argparse
 import contextlib
 import io
-import os
-import platform
+import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
@@ -17,7 +16,9 @@ import numpy as np
 import pandas as pd
 
 from corroseg_utils import DATA
+from corroseg_utils.benchmark import machine
 from corroseg_utils.dataset import load_arrays, read_data
+from corroseg_utils.errors import exit_code
 from corroseg_utils.photos import read_mask, read_photo, write_jpeg, write_png
 
 SIZE, BATCH = 128, 64  # those of 2020
@@ -85,18 +86,6 @@ def compare(manifest: pd.DataFrame, size: int = SIZE, seconds: float = 5.0) -> t
     return rate_2020, pairs_per_second(stream, seconds)
 
 
-def machine() -> str:
-    """Cores, processor and versions, without which a rate says nothing."""
-    import tensorflow as tf
-
-    cpuinfo = Path("/proc/cpuinfo")  # Linux only; elsewhere the platform module knows the name
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    models = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    processor = models[0] if models else platform.processor() or platform.machine()
-    return (f"{os.cpu_count()} cores, {processor}, Python {platform.python_version()}, "
-            f"TensorFlow {tf.__version__}")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", nargs="?", default=DATA, help="a data set (default: the embedded one)")
@@ -111,4 +100,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_code(main))

@@ -64,31 +64,32 @@ def whole_bands(segmenter: Segmenter, photo: np.ndarray) -> Bands:
     return [(0, 1 - segmenter.class_probabilities(photo)[..., 0])]
 
 
-def enlarged_bands(bands: Bands, height: int, size: tuple[int, int]) -> Iterator[tuple[int, np.ndarray]]:
+def enlarged_bands(bands: Bands, small: tuple[int, int], size: tuple[int, int]) -> Iterator[tuple[int, np.ndarray]]:
     """Scale bands up, with the same result as scaling all of them at once.
 
     Args:
         bands: of a smaller photo.
-        height: the sum of their heights.
+        small: its (width, height).
         size: (width, height) to reach.
 
     Returns:
         Bands of `size`.
     """
-    if height == size[1]:
+    if small == size:
         yield from bands
         return
+    height = small[1]
     kept, first, done, factor = None, 0, 0, size[1] / height
     for top, rows in bands:
         kept = rows if kept is None else np.concatenate([kept, rows])
         end = top + len(rows)
         # A row needs its neighbour below, which the next band has.
         ready = size[1] if end == height else int((end - 1) * factor)
-        small = Image.fromarray(kept)
+        picture = Image.fromarray(kept)
         while done < ready:
             stop = min(done + _ROWS, ready)
             box = (0, done / factor - first, kept.shape[1], stop / factor - first)
-            yield done, np.asarray(small.resize((size[0], stop - done), Image.Resampling.BILINEAR, box))
+            yield done, np.asarray(picture.resize((size[0], stop - done), Image.Resampling.BILINEAR, box))
             done = stop
         keep = max(0, int(done / factor) - 2 - first)
         kept, first = kept[keep:], first + keep
@@ -97,7 +98,7 @@ def enlarged_bands(bands: Bands, height: int, size: tuple[int, int]) -> Iterator
 def scaled_bands(segmenter: Segmenter, photo: OpenPhoto, scale: float) -> Bands:
     """Probability of corrosion of a photo, by tiles at `scale` (0-1], enlarged to bands of the photo's own size."""
     size = scaled_size(photo.size, scale)
-    return enlarged_bands(tiled_bands(segmenter, photo, size), size[1], photo.size)
+    return enlarged_bands(tiled_bands(segmenter, photo, size), size, photo.size)
 
 
 def open_at(path: Path | str, scale: float) -> OpenPhoto:

@@ -13,7 +13,7 @@ from corroseg_utils.augment import close_gaps
 from corroseg_utils.dataset import CLASS_NAMES, DataError, load_arrays
 from corroseg_utils.evaluation import best_threshold
 from corroseg_utils.segmenter import keras_segmenter
-from corroseg_utils.training import Recipe, same_as_stored, train
+from corroseg_utils.training import Recipe, TrainingError, same_as_stored, train
 from corroseg_utils.weights import save_model, start_from
 
 CLASSES = {"corrosion": ("background", "corrosion"), "damage": CLASS_NAMES,
@@ -75,10 +75,13 @@ def train_model(manifest: pd.DataFrame, out: Path | str, recipe: Recipe, setup: 
 
     Raises:
         DataError: a split is empty, a mask holds a class that the model shall not know, or a named source is missing.
-        TrainingError: `out` holds another training.
+        TrainingError: `out` holds another training, or the network of 2020 would be trained and used at two sizes.
         ModelError: the weights to start from are missing or belong to another network.
     """
     out, names, view = Path(out), CLASSES[setup.classes], setup.view or setup.photo_size
+    if setup.network == "unet_2020" and recipe.size != view:
+        raise TrainingError(f"unet_2020 is made for one size, but crops are of {recipe.size} pixels and the view of "
+                            f"{view}. Give --size and --view the same number, such as 128.")
     splits = ("train", "validation") if setup.validate else ("train",)
     parts = {split: manifest[manifest["split"] == split] for split in splits}
     for split, part in parts.items():

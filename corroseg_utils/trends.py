@@ -60,9 +60,8 @@ def compare(before: Path | str, after: Path | str) -> list[Trend]:
 
 def differences(before: Path | str, after: Path | str) -> list[str]:
     """Why a change may not be one of the assets: other settings of the two reports, in words."""
-    old, new = _read(before), _read(after)
-    return [f"{what} was {old.get(what)} and is {new.get(what)}" for what in ("model", "threshold", "sure", "scale")
-            if old.get(what) != new.get(what)]
+    old, new = (_settings(_read(path)) for path in (before, after))
+    return [f"{what} was {old[what]} and is {new[what]}" for what in old if old[what] != new[what]]
 
 
 def write_trends(before: Path | str, after: Path | str, out: Path | str) -> list[Trend]:
@@ -125,6 +124,12 @@ def _ticks(most: float) -> list[float]:
     power = 10.0 ** math.floor(math.log10(most / 5))
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= most / 5)
     return [step * number for number in range(1 + math.ceil(most / step))]
+
+
+def _settings(report: dict) -> dict:
+    surfaces = sorted({photo["surface"] for photo in report["photos"]})
+    return {**{name: report.get(name) for name in ("model", "threshold", "sure", "scale")},
+            "the whole": " and ".join(surfaces)}
 
 
 def _state(before: dict | None, after: dict | None) -> str:

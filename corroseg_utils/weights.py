@@ -10,11 +10,10 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from corroseg_utils import DATA
 from corroseg_utils.errors import ModelError
 from corroseg_utils.photos import write_whole
+from corroseg_utils.segmenter import SHIPPED
 
-SHIPPED = DATA / "weights" / "corroseg.npz"
 _ABOUT = "about"  # the entry that holds the description as JSON text
 
 

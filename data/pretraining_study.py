@@ -1,7 +1,7 @@
 """What rendered pretraining is worth: IoU on fold 0 of real photos after short trainings on few and all others.
 
     python -m corroseg_utils train data --encoder-weights imagenet --ema 0.99 --out build/transfer
-    python data/pretraining_study.py ../shared/real/manifest.csv build/transfer/model.npz
+    python data/pretraining_study.py manifest.csv build/transfer/model.npz
 
 Each row of data/pretraining.csv is one training; those already there are not repeated. Draws data/pretraining.png.
 """

@@ -2,7 +2,7 @@
 
     python -m corroseg_utils train data --encoder-weights imagenet --ema 0.99 --close-gaps 10 --view 384 \\
         --out build/transfer_polygons
-    python data/transfer.py ../shared/real/manifest.csv build/transfer_polygons/model.npz
+    python data/transfer.py manifest.csv build/transfer_polygons/model.npz
 
 Prints IoU on all photos of one source, at thresholds known beforehand and at the one that is best on these very photos.
 """

@@ -270,3 +270,19 @@ def test_a_review_of_another_report_is_an_error(tmp_path, report, photos):
             corrections_to_dataset(report, photos, tmp_path / "data", write_review(tmp_path / "r.json", wrong))
     with pytest.raises(AnnotationError, match="Nothing"):
         corrections_to_dataset(report, photos, tmp_path / "data", write_review(tmp_path / "r.json", {}))
+
+
+def test_a_review_does_not_fit_other_photos(tmp_path, report, photos):
+    review = write_review(tmp_path / "r.json", {"CDM_1_a.png": {1: "confirm"}})
+    save(tmp_path / "others" / "CDM_1_a.png", photo_with(size=(160, 120)))
+    with pytest.raises(AnnotationError, match="80 x 60 here, but the photo is not"):
+        corrections_to_dataset(report, tmp_path / "others", tmp_path / "data", review)
+    with pytest.raises(AnnotationError, match="is not in"):
+        corrections_to_dataset(report, tmp_path / "nowhere", tmp_path / "data", review)
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("segmentation", [[], [[0, 0, 10, 10]]])
+def test_a_box_without_an_outline_is_no_clean_photo(tmp_path, photos, segmentation):
+    with pytest.raises(AnnotationError, match="no outline.*only a box"):
+        list(read_coco(write_coco(tmp_path / "coco.json", [segmentation]), photos))

@@ -299,3 +299,24 @@ def test_all_photos_but_those_held_out(shared_data_2020, tmp_path, monkeypatch, 
     (whole, _), (rest, _) = seen
     assert len(whole) == len(rest) == len(everything) and (whole["split"] == "train").all()
     assert set(zip(rest["split"], rest["fold"], strict=True)) == {("train", 0), ("test", 1)}
+
+
+def test_options_that_cannot_work_are_explained(shared_data_2020, tmp_path, capsys):
+    command = ["train", str(shared_data_2020), "--out", str(tmp_path / "out")]
+    assert main([*command, "--crop", "0.9", "0.5"]) == 2
+    assert "the smaller side first" in capsys.readouterr().err
+    assert main([*command, "--network", "unet_2020", "--encoder-weights", "none"]) == 2
+    assert "Give --size and --view the same number" in capsys.readouterr().err
+    for rate in ("nan", "0", "-1"):
+        with pytest.raises(SystemExit):
+            main([*command, "--learning-rate", rate])
+    assert main(["export", "--out", str(tmp_path / "x.tflite"), "--size", "100"]) == 2
+    assert "multiple of 32" in capsys.readouterr().err
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_the_network_of_2020_trains_at_one_size(shared_data_2020, tmp_path):
+    assert main(["train", str(shared_data_2020), "--out", str(tmp_path), *TINY_TRAINING, "--network", "unet_2020",
+                 "--view", "32"]) == 0
+    assert (tmp_path / "model.npz").is_file()

@@ -92,6 +92,28 @@ def test_other_options_in_the_same_folder_are_refused(data, tmp_path, quick, cap
     assert "settings.json holds a training with another recipe" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("column", "options"), [("fold", []), ("source", ["--by-source"])])
+def test_a_row_of_no_part_is_named(data, tmp_path, quick, capsys, column, options):
+    table = pd.read_csv(data)
+    table[column] = table[column].astype(object)
+    table.loc[3, column] = None
+    table.to_csv(data.with_name("gap.csv"), index=False)
+    assert main([str(data.with_name("gap.csv")), "--out", str(tmp_path), *options]) == 2
+    assert f"3.jpg has no {column}" in capsys.readouterr().err and not quick
+
+
+def test_bad_photos_are_left_out_of_the_scores_too(data, tmp_path, quick, capsys):
+    table = pd.read_csv(data)
+    data.with_name("empty.jpg").write_bytes(b"")
+    table.loc[0, "image"] = "empty.jpg"
+    table.to_csv(data.with_name("bad.csv"), index=False)
+    command = [str(data.with_name("bad.csv")), "--folds", "0"]
+    assert main([*command, "--out", str(tmp_path / "strict")]) == 2
+    assert "empty.jpg" in capsys.readouterr().err
+    assert main([*command, "--out", str(tmp_path / "lenient"), "--skip-bad"]) == 0
+    assert json.loads((tmp_path / "lenient" / "results.json").read_text())["all"]["photos"] == JOBS // 2 - 1
+
+
 def test_one_source_is_left_out_at_a_time(data, tmp_path, quick):
     assert main([str(data), "--out", str(tmp_path), "--by-source"]) == 0
     assert [asked[4:6] for asked in quick] == [["--held-out-source", "a"], ["--held-out-source", "b"]]

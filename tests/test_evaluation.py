@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from conftest import HEIGHT, WIDTH
 
-from corroseg_utils.dataset import read_data
+from corroseg_utils.dataset import DataError, read_data
 from corroseg_utils.evaluation import (
     COUNTS,
     best_threshold,
@@ -201,6 +201,9 @@ def test_classes_are_scored_one_by_one(shared_data_2020):
     assert scores["class_recall"]["pit"] > 0.9 and scores["class_iou"]["pit"] > 0.9
     assert counts[1, 2] > 0.9 * counts[1].sum()  # cor was called rus
     assert scores["class_iou"]["cor"] == 0 and np.isnan(scores["class_iou"]["lom"])
+    fewer = Segmenter(logits, {"size": 96, "classes": ["background", "cor", "rus"], "threshold": 0.5})
+    with pytest.raises(DataError, match="holds class 3, but the model knows background, cor, rus"):
+        evaluate_classes(fewer, manifest)
     defined = [scores["class_iou"][name] for name in ("background", "cor", "rus", "pit")]
     assert scores["mean_iou"] == pytest.approx(np.mean(defined))
 

@@ -124,3 +124,17 @@ def test_tuning_drops_faint_marks_on_clean_photos_and_keeps_sure_ones_whole():
     threshold, sure = tune(pairs)
     assert threshold <= 0.7 and sure in (0.9, 0.95)
     assert tune(pairs[:2]) == (THRESHOLDS[0], None)  # nothing faint to drop: no demand
+
+
+def test_grade_agreement_needs_photos_in_the_split(tmp_path, shared_data_2020, model_file, monkeypatch, capsys):
+    from corroseg_utils import grade_agreement
+    from corroseg_utils.errors import exit_code
+
+    (tmp_path / "table.csv").write_text("image,mask,split\n" + "".join(
+        f"{shared_data_2020}/photos/{job}_IMG_{number}.JPG,,test\n" for number, job in enumerate(("CDM_1", "CDM_2"))))
+    for arguments, message in (([tmp_path / "table.csv", "--split", "train"], "the split train has no photo"),
+                               ([tmp_path / "table.csv", "--tune"], "the split validation has no photo"),
+                               ([tmp_path / "nowhere"], "nowhere")):
+        monkeypatch.setattr("sys.argv", ["grade_agreement", *map(str, arguments), "--model", str(model_file)])
+        assert exit_code(grade_agreement.main) == 2
+        assert message in capsys.readouterr().err

@@ -55,7 +55,6 @@ def test_pairs_fit_from_the_first_repair_on(row, encoded):
     whole = Pool(encoded.photos, encoded.full, encoded.full)
     verdict = checks.pairing(next(batches(whole, repairs_of(row), seed=1)))
     assert bool(verdict) == (row != "2020"), str(verdict)
-    assert verdict.measured in (0, 1) or row == "2020"
 
 
 def test_targets_become_class_indices(batch):

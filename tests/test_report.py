@@ -12,9 +12,10 @@ import pytest
 from report_helpers import CREATED, ColourSegmenter, files_in, photo_with, report_on, sample_photos, save
 
 from corroseg_utils.annotations import decode_rle, read_coco
-from corroseg_utils.assets import group_photos, list_photos, printable, safe_key
+from corroseg_utils.assets import group_photos, list_photos, safe_key
 from corroseg_utils.cli import main
 from corroseg_utils.errors import CorrosegError
+from corroseg_utils.photos import printable
 from corroseg_utils.report import Settings, make_report
 from corroseg_utils.report_files import CSV_COLUMNS
 from corroseg_utils.segmenter import SHIPPED_LITERT, Segmenter
@@ -204,7 +205,8 @@ def test_steel_mask_and_region_are_the_denominator(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [("photo\nx.png\n", "asset"), ("photo,asset,region\nx.png,A,1 2 3\n", "region"), ("", "CSV"),
-     ("photo,asset,date\nx.png,A,31.12.2025\n", "YYYY-MM-DD"), ("photo,asset\ny.png,A\n", "y.png")],
+     ("photo,asset,date\nx.png,A,31.12.2025\n", "YYYY-MM-DD"), ("photo,asset\ny.png,A\n", "y.png"),
+     ("photo,asset\nx.png,A\n x.png ,B\n", "twice")],
 )
 def test_bad_asset_tables_are_explained(tmp_path, text, message):
     photo = save(tmp_path / "photos" / "x.png", photo_with())
@@ -268,6 +270,29 @@ def test_report_inside_the_photo_folder_does_not_inspect_itself(tmp_path):
     photos = sample_photos(tmp_path / "photos")
     for _ in range(2):
         assert len(report_on(photos, photos / "report").entries) == 5
+
+
+@pytest.mark.parametrize("out", [".", "photos"])
+def test_no_pictures_are_written_among_the_photos(tmp_path, out):
+    """A data set has its photos in a folder photos, where a report in the data set would put its pictures too."""
+    photos = sample_photos(tmp_path / "data" / "photos")
+    before = files_in(tmp_path)
+    with pytest.raises(CorrosegError, match="Give another folder, such as"):
+        report_on(photos, tmp_path / "data" / out)
+    assert files_in(tmp_path) == before
+
+
+def test_steel_masks_that_do_not_fit_are_named(tmp_path):
+    photos, steel = sample_photos(tmp_path / "photos"), tmp_path / "steel"
+    save(steel / "elsewhere" / "left.png", np.full((60, 80), 255, np.uint8))
+    with pytest.raises(CorrosegError, match="no steel mask fits a photo.*CDM_1_IMG_0.png"):
+        report_on(photos, tmp_path / "out", settings=Settings(steel=steel))
+    save(steel / "tank" / "left.png", np.full((7, 7), 255, np.uint8))
+    (steel / "CDM_1_IMG_2.png").write_bytes(b"no picture")
+    report = report_on(photos, tmp_path / "out", settings=Settings(steel=steel))
+    assert set(report.failed) == {"tank/left.png", "CDM_1_IMG_2.png"}
+    assert "7 x 7 pixels do not fit a photo of 80 x 60" in report.failed["tank/left.png"]
+    assert str(steel / "CDM_1_IMG_2.png") in report.failed["CDM_1_IMG_2.png"]
 
 
 def test_exif_date_and_rotation(tmp_path):

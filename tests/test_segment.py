@@ -1,4 +1,5 @@
 import csv
+import sys
 
 import numpy as np
 import pytest
@@ -63,6 +64,16 @@ def test_a_broken_photo_does_not_stop_the_others(tmp_path, red_segmenter):
     assert "known format" in rows[1]["error"] and rows[1]["width"] == "" and rows[1]["corroded_percent"] == ""
     assert "does not exist" in rows[3]["error"]
     assert sorted(file.name for file in (tmp_path / "out").glob("*.png")) == ["a_mask.png", "c_mask.png"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no file names that are not UTF-8")
+def test_a_name_that_is_not_utf8_does_not_cost_the_summary(tmp_path, red_segmenter):
+    photo = tmp_path / "b\udce4r.png"
+    write_png(tmp_path / "a.png", red_left())
+    (tmp_path / "a.png").rename(photo)
+    segment_photos(red_segmenter, [photo, tmp_path / "gone\udce4.png"], tmp_path / "out")
+    rows = read_summary(tmp_path / "out")
+    assert rows[0]["photo"].endswith("b\\xe4r.png") and rows[0]["error"] == "" and "does not exist" in rows[1]["error"]
 
 
 def test_a_stop_by_hand_lists_what_is_done(tmp_path, red_segmenter, monkeypatch):

@@ -57,7 +57,7 @@ def test_command_prints_both_rates_their_ratio_and_the_machine(folder, monkeypat
     monkeypatch.setattr(sys, "argv", ["throughput", str(folder), "--size", "16", "--seconds", "0.1"])
     throughput.main()
     out = capsys.readouterr().out
-    assert "cores" in out and "TensorFlow" in out
+    assert "cores" in out
     rates = [float(line.split()[-2]) for line in out.splitlines() if line.endswith("pairs/s")]
     ratio = float(out.splitlines()[-1].split()[-1])
     assert len(rates) == 2 and min(rates) > 0

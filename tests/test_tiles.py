@@ -87,9 +87,9 @@ def test_tiles_of_a_pixelwise_model_leave_no_trace(red_segmenter, photo_file, wi
 def test_bands_enlarged_are_the_whole_enlarged():
     small = np.random.default_rng(0).random((100, 37), np.float32)
     bands = [(top, small[top : top + 30]) for top in range(0, 100, 30)]
-    for size in ((37, 100), (101, 263), (400, 1021)):
+    for size in ((37, 100), (39, 100), (101, 263), (400, 1021)):
         expected = Image.fromarray(small).resize(size, Image.Resampling.BILINEAR)
-        np.testing.assert_allclose(joined(enlarged_bands(bands, 100, size)), np.asarray(expected), atol=1e-5)
+        np.testing.assert_allclose(joined(enlarged_bands(bands, (37, 100), size)), np.asarray(expected), atol=1e-5)
 
 
 @pytest.mark.parametrize("scale", [1, 0.5])

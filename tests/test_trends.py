@@ -76,3 +76,14 @@ def test_what_is_no_report_is_explained(reports, tmp_path):
     (tmp_path / "x.json").write_text("[]")
     with pytest.raises(AnnotationError, match="findings.json"):
         compare(tmp_path / "x.json", reports[1])
+
+
+def test_another_denominator_is_no_growth(tmp_path):
+    save(tmp_path / "photos" / "CDM_1_a.png", photo_with((0, 0, 10, 60)))
+    steel = photo_with()[..., 0] * 0
+    steel[:, :40] = 255
+    save(tmp_path / "steel" / "CDM_1_a.png", steel)
+    for name, settings in (("plain", Settings()), ("steel", Settings(steel=tmp_path / "steel"))):
+        report_on(tmp_path / "photos", tmp_path / name, settings=settings)
+    assert differences(tmp_path / "plain", tmp_path / "plain") == []
+    assert differences(tmp_path / "plain", tmp_path / "steel") == ["the whole was photo and is steel mask"]
