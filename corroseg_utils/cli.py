@@ -104,6 +104,9 @@ def _add_train(commands) -> None:
                         help="side of the square at which the model is validated and used, --photo-size if not given")
     parser.add_argument("--size", type=_side, default=256, metavar="PX", help="side of the training crops")
     parser.add_argument("--epochs", type=_count, default=35, metavar="N", help="passes of --steps batches")
+    parser.add_argument("--cycles", type=_count, default=1, metavar="N",
+                        help="let the learning rate fall to 0 so many times over the epochs, and take the mean of the "
+                             "weights at these ends")
     parser.add_argument("--steps", type=_count, default=24, metavar="N", help="batches an epoch")
     parser.add_argument("--batch-size", type=_count, default=16, metavar="N", help="photos a batch")
     parser.add_argument("--learning-rate", type=_rate, default=1e-3, metavar="R", help="at the start; falls to 0")
@@ -147,6 +150,8 @@ def _train(options: argparse.Namespace) -> int:
 
     if options.all and options.patience is not None:
         raise CorrosegError("--patience needs validation photos, and --all trains on them. Leave one of the two out.")
+    if options.cycles > 1 and options.patience is not None:
+        raise CorrosegError("--patience stops before the last of the --cycles. Leave one of the two out.")
     if options.crop[0] > options.crop[1]:
         raise CorrosegError(f"--crop {options.crop[0]:g} {options.crop[1]:g}: give the smaller side first.")
     if options.threshold is not None and not options.all:
@@ -156,10 +161,10 @@ def _train(options: argparse.Namespace) -> int:
     from corroseg_utils.training import Recipe
     from corroseg_utils.training_run import Setup, train_model, with_extra
 
-    recipe = Recipe(size=options.size, epochs=options.epochs, steps=options.steps, batch_size=options.batch_size,
-                    learning_rate=options.learning_rate, loss=options.loss, ema=options.ema,
-                    augmentation=replace(INSPECTION, crop=tuple(options.crop), paste=options.paste),
-                    patience=options.patience, seed=options.seed)
+    recipe = Recipe(size=options.size, epochs=options.epochs, cycles=options.cycles, steps=options.steps,
+                    batch_size=options.batch_size, learning_rate=options.learning_rate, loss=options.loss,
+                    ema=options.ema, patience=options.patience, seed=options.seed,
+                    augmentation=replace(INSPECTION, crop=tuple(options.crop), paste=options.paste))
     setup = Setup(network=options.network, alpha=options.alpha, classes=options.classes, weights=options.weights,
                   encoder_weights=None if options.encoder_weights == "none" else options.encoder_weights,
                   photo_size=options.photo_size, view=options.view, freeze_encoder=options.freeze_encoder,

@@ -42,6 +42,8 @@ VARIANTS = {
     "batch norms trained": ("--train-batch-norm",),
     "shipped": (*TWO_STEPS, "virginia_tech=3", "web=2", "cis=1", "extra=2", "--crop", "0.5", "0.9", "--view", "384",
                 "--epochs", "15", "--all", "--threshold", "0.45"),
+    "mean over three cycles": (*TWO_STEPS, "virginia_tech=3", "web=2", "cis=1", "extra=2", "--crop", "0.5", "0.9",
+                               "--view", "384", "--epochs", "30", "--cycles", "3", "--all", "--threshold", "0.45"),
     "shipped before": (*TWO_STEPS, "virginia_tech=2", "web=2", "cis=0.5", "extra=1", "--crop", "0.5", "0.9",
                        "--epochs", "20"),
     "more rendered, fewer steps": (*TWO_STEPS, "virginia_tech=3", "web=2", "cis=0.5", "extra=2", "--crop", "0.5", "0.9",

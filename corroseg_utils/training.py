@@ -16,6 +16,7 @@ from corroseg_utils.losses import CrossEntropyDice, CrossEntropyLovasz
 from corroseg_utils.photos import write_whole
 
 BATCH_NORM_MOMENTUM = 0.9
+RESTART = 0.7  # learning rate at the start of a cycle, as a share of that of the cycle before
 
 
 class TrainingError(CorrosegError):
@@ -29,6 +30,9 @@ class Recipe:
     Attributes:
         size: side of the training crops in pixels.
         epochs: most epochs; the learning rate falls to 0 over them by a cosine.
+        cycles: parts of equal length into which the epochs are divided, in each of which the learning rate falls to 0.
+            With more than one, the result is the mean of the weights at their ends (Izmailov et al. 2018, arXiv
+            1803.05407), and not the best epoch.
         steps: batches an epoch.
         batch_size: pairs a batch.
         learning_rate: of AdamW at the start.
@@ -44,6 +48,7 @@ class Recipe:
 
     size: int = 256
     epochs: int = 35
+    cycles: int = 1
     steps: int = 24
     batch_size: int = 16
     learning_rate: float = 1e-3
@@ -59,7 +64,7 @@ class Recipe:
 def train(model: keras.Model, train_pairs: tuple[np.ndarray, np.ndarray],
           validation_pairs: tuple[np.ndarray, np.ndarray] | None, out: Path | str, recipe: Recipe,
           callbacks: list[keras.callbacks.Callback] = (), photo_weights: np.ndarray | None = None) -> pd.DataFrame:
-    """Train a model and leave it with the weights of its best epoch.
+    """Train a model and leave it with the weights of its best epoch, or with the mean over the cycles of the recipe.
 
     Called again with the same `out` after a kill, it goes on with the epoch that was cut off, and gives what an
     undisturbed run would have given. After a finished run it only loads the result.
@@ -69,7 +74,8 @@ def train(model: keras.Model, train_pairs: tuple[np.ndarray, np.ndarray],
         train_pairs: photos uint8 (N, H, W, 3) and masks of class indices uint8 (N, H, W).
         validation_pairs: the same, whole and not augmented; the best epoch has the highest IoU of damage here. None
             for a recipe whose epochs are known to be right: then the last epoch is the best.
-        out: folder of recipe.json, log.csv, best.weights.h5, the state to resume from, and tensorboard/.
+        out: folder of recipe.json, log.csv, best.weights.h5 or cycle<N>.weights.h5, the state to resume from, and
+            tensorboard/.
         recipe: how to train.
         callbacks: further Keras callbacks, such as a picture for each epoch.
         photo_weights: float (N,), how often to draw each training photo: see `pipeline.make_dataset`.
@@ -78,11 +84,15 @@ def train(model: keras.Model, train_pairs: tuple[np.ndarray, np.ndarray],
         One row an epoch: epoch, loss, iou and, with validation pairs, val_loss, val_iou.
 
     Raises:
-        TrainingError: `out` holds a training with another recipe, network, or data.
+        TrainingError: `out` holds a training with another recipe, network, or data; or the epochs cannot be divided
+            into the cycles.
     """
     # tf.data comes with TensorFlow; on another backend the caller feeds the model itself.
     from corroseg_utils.pipeline import make_dataset
 
+    if recipe.epochs % recipe.cycles:
+        raise TrainingError(f"{recipe.epochs} epochs cannot be divided into {recipe.cycles} cycles of equal length. "
+                            f"Give {recipe.epochs - recipe.epochs % recipe.cycles + recipe.cycles} epochs.")
     out = Path(out)
     arrays = (*train_pairs, *(validation_pairs or ()), *(() if photo_weights is None else (photo_weights,)))
     _same_training(out, recipe, model, arrays)
@@ -90,7 +100,7 @@ def train(model: keras.Model, train_pairs: tuple[np.ndarray, np.ndarray],
     prepare_batch_norm(model)
     fuse_batch_norm(model)
     compile_model(model, recipe)
-    checkpoint = Checkpoint(out, recipe.patience)
+    checkpoint = Checkpoint(out, recipe.patience, recipe.epochs // recipe.cycles if recipe.cycles > 1 else None)
     first_epoch = checkpoint.restore(model)
     if not checkpoint.finished(recipe.epochs):
         start = first_epoch * recipe.steps * recipe.batch_size
@@ -101,20 +111,35 @@ def train(model: keras.Model, train_pairs: tuple[np.ndarray, np.ndarray],
                   initial_epoch=first_epoch, epochs=recipe.epochs, steps_per_epoch=recipe.steps, shuffle=False,
                   verbose=0, callbacks=[*averaging, checkpoint, keras.callbacks.TensorBoard(out / "tensorboard"),
                                         *callbacks])
-    model.load_weights(out / "best.weights.h5")
+    if recipe.cycles > 1:
+        load_mean(model, [checkpoint.end_of_cycle(number) for number in range(1, recipe.cycles + 1)])
+    else:
+        model.load_weights(out / "best.weights.h5")
     return pd.DataFrame(checkpoint.history)
 
 
 def compile_model(model: keras.Model, recipe: Recipe) -> None:
     """Give a model the recipe's loss and optimiser, and IoU of its damage classes as metric."""
     classes = model.output_shape[-1]
-    rate = keras.optimizers.schedules.CosineDecay(recipe.learning_rate, recipe.epochs * recipe.steps)
+    steps = recipe.epochs * recipe.steps
+    rate = keras.optimizers.schedules.CosineDecay(recipe.learning_rate, steps) if recipe.cycles == 1 else \
+        keras.optimizers.schedules.CosineDecayRestarts(recipe.learning_rate, steps // recipe.cycles, 1.0, RESTART)
     iou = keras.metrics.IoU(classes, target_class_ids=range(1, classes), sparse_y_pred=False, name="iou")
     loss = CrossEntropyLovasz() if recipe.loss == "lovasz" else CrossEntropyDice(recipe.dice_weight)
     averaging = {} if recipe.ema is None else {"use_ema": True, "ema_momentum": recipe.ema}
     # XLA takes a minute to compile this network on a small CPU, longer than a lesson's training gains from it.
     model.compile(keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay, **averaging), loss,
                   metrics=[iou], jit_compile=False)
+
+
+def load_mean(model: keras.Model, files: list[Path]) -> None:
+    """Leave a model with the mean of the weights in several files, moving statistics of batch norms included."""
+    sums = None
+    for file in files:
+        model.load_weights(file)
+        weights = model.get_weights()
+        sums = weights if sums is None else [total + weight for total, weight in zip(sums, weights, strict=True)]
+    model.set_weights([total / len(files) for total in sums])
 
 
 def prepare_batch_norm(model: keras.Model) -> None:
@@ -166,15 +191,15 @@ def _fused_call(layer: keras.layers.BatchNormalization):
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Keeps the best weights and all that is needed to resume, and stops early.
+    """Keeps the best weights, those at the end of each cycle, and all that is needed to resume, and stops early.
 
     The state is the weights and optimiser of the last whole epoch in a file of that epoch's own name; `state.json`
     names it and is replaced in one step, so a kill at any moment leaves a state that fits together.
     """
 
-    def __init__(self, out: Path, patience: int | None):
+    def __init__(self, out: Path, patience: int | None, cycle: int | None = None):
         super().__init__()
-        self.out, self.patience = out, patience
+        self.out, self.patience, self.cycle = out, patience, cycle
         self.history: list[dict] = []
 
     def restore(self, model: keras.Model) -> int:
@@ -194,7 +219,9 @@ class Checkpoint(keras.callbacks.Callback):
         scores = {name: float(logs[name]) for name in ("loss", "iou", "val_loss", "val_iou") if name in logs}
         self.history.append({"epoch": epoch + 1, **scores})
         if self._best_epoch() == epoch + 1:
-            self._save_best()
+            self._save_validated(self.out / "best.weights.h5")
+        if self.cycle and (epoch + 1) % self.cycle == 0:
+            self._save_validated(self.end_of_cycle((epoch + 1) // self.cycle))
         _save_whole(self.model, self._latest(epoch + 1))
         table = pd.DataFrame(self.history).to_csv(index=False).encode()
         write_whole(self.out / "log.csv", lambda file: file.write(table))
@@ -204,12 +231,16 @@ class Checkpoint(keras.callbacks.Callback):
         if self._out_of_patience():
             self.model.stop_training = True
 
-    def _save_best(self) -> None:
+    def end_of_cycle(self, number: int) -> Path:
+        """The file of the weights at the end of a cycle, which count from 1."""
+        return self.out / f"cycle{number}.weights.h5"
+
+    def _save_validated(self, path: Path) -> None:
         """Store what validation saw: with an average of the weights, the average."""
         variables = self.model.trainable_variables
         current = [np.copy(keras.ops.convert_to_numpy(variable)) for variable in variables]
         self.model.optimizer.finalize_variable_values(variables)  # puts in the average, if there is one
-        _save_whole(self.model, self.out / "best.weights.h5")
+        _save_whole(self.model, path)
         for variable, value in zip(variables, current, strict=True):
             variable.assign(value)
 

@@ -307,6 +307,8 @@ def test_options_that_cannot_work_are_explained(shared_data_2020, tmp_path, caps
     assert "the smaller side first" in capsys.readouterr().err
     assert main([*command, "--network", "unet_2020", "--encoder-weights", "none"]) == 2
     assert "Give --size and --view the same number" in capsys.readouterr().err
+    assert main([*command, "--cycles", "5", "--patience", "3"]) == 2
+    assert "--patience stops before the last of the --cycles" in capsys.readouterr().err
     for rate in ("nan", "0", "-1"):
         with pytest.raises(SystemExit):
             main([*command, "--learning-rate", rate])

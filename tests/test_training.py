@@ -148,6 +148,36 @@ def test_the_average_of_the_weights_is_what_is_scored_and_kept(tmp_path):
     np.testing.assert_allclose(last.get_weights()[0], weights[0])
 
 
+def test_the_mean_over_cycles_is_the_result(tmp_path):
+    """Resumed after a cut in the second cycle too."""
+    recipe = replace(RECIPE, epochs=4, cycles=2)
+    rates = []
+    note = keras.callbacks.LambdaCallback(on_train_batch_begin=lambda batch, logs: rates.append(
+        float(note.model.optimizer.learning_rate)))
+    log, weights = run(tmp_path / "whole", recipe, [note])
+    assert rates[0] == pytest.approx(0.01) and rates[4] == pytest.approx(0.007)  # it starts anew
+    assert rates[3] < rates[2] < rates[0] and rates[7] < rates[5] < rates[4]
+    ends = []
+    for number in (1, 2):
+        model = tiny_network()
+        model.load_weights(tmp_path / "whole" / f"cycle{number}.weights.h5")
+        ends.append(model.get_weights())
+    assert not np.allclose(ends[0][0], ends[1][0])
+    for mean, first, second in zip(weights, *ends, strict=True):
+        np.testing.assert_allclose(mean, (first + second) / 2, atol=1e-6)
+
+    class CutInEpoch4(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 3:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "cut", recipe, [CutInEpoch4()])
+    assert_same(run(tmp_path / "cut", recipe), (None, log, weights))
+    with pytest.raises(TrainingError, match="3 epochs cannot be divided into 2 cycles.*Give 4"):
+        run(tmp_path / "odd", replace(RECIPE, cycles=2))
+
+
 def test_without_validation_pairs_the_last_epoch_counts(tmp_path):
     model = tiny_network()
     log = train(model, TRAIN, None, tmp_path, RECIPE)
