@@ -103,7 +103,7 @@ def main() -> None:
     parts = dict(list(manifest.groupby("split")))
     missing = {options.split, *(["validation"] if options.tune else [])} - set(parts)
     if missing:
-        raise DataError(f"{options.data}: the split {missing.pop()} has no photo. Give data that has some.")
+        raise DataError(f"{options.data}: the split {min(missing)} has no photo. Give data that has some.")
     threshold, sure = segmenter.threshold, None
     if options.tune:
         threshold, sure = tune((t, p) for _, t, p in predict(segmenter, parts["validation"], progress=True))

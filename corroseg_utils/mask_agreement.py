@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from corroseg_utils.dataset import load_pair, read_data
-from corroseg_utils.errors import CorrosegError
+from corroseg_utils.errors import CorrosegError, exit_code
 from corroseg_utils.evaluation import COUNTS, pooled_scores
 from corroseg_utils.metrics import confusion
 from corroseg_utils.reference import without_nan
@@ -104,28 +104,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
                         help="a model file; the shipped model by default")
     parser.add_argument("--json", action="store_true", help="print all scores as JSON")
     options = parser.parse_args(arguments)
-    try:
-        manifest, scenes = read_data(options.data), [line.split() for line in SCENES.strip().splitlines()]
-        results = {}
-        for drawn_by, segmenter in (("people", None), ("model", load_segmenter(options.model))):
-            cv2.setRNGSeed(0)  # RANSAC draws
-            pairs = agreement(manifest, scenes, segmenter)
-            if pairs.empty:
-                raise CorrosegError(f"{options.data}: no two of its photos show one scene. This is for the collection "
-                                    "of real photos, whose scenes are listed in corroseg_utils/scenes.py.")
-            results[drawn_by] = {source: pooled_scores(rows) for source, rows in pairs.groupby("source")}
-    except CorrosegError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return exit_code(lambda: _print_agreement(options))
+
+
+def _print_agreement(options: argparse.Namespace) -> None:
+    manifest, scenes = read_data(options.data), [line.split() for line in SCENES.strip().splitlines()]
+    results = {}
+    for drawn_by, segmenter in (("people", None), ("model", load_segmenter(options.model))):
+        cv2.setRNGSeed(0)  # RANSAC draws
+        pairs = agreement(manifest, scenes, segmenter)
+        if pairs.empty:
+            raise CorrosegError(f"{options.data}: no two of its photos show one scene. This is for the collection of "
+                                "real photos, whose scenes are listed in corroseg_utils/scenes.py.")
+        results[drawn_by] = {source: pooled_scores(rows) for source, rows in pairs.groupby("source")}
     if options.json:
         print(json.dumps(without_nan(results), indent=1))
-        return 0
+        return
     for drawn_by, sources in results.items():
         for source, scores in sources.items():
             low, high = scores["iou_interval"]
             print(f"{drawn_by:<8}{source:<16} IoU {scores['iou']:.3f} ({low:.3f} to {high:.3f})  share error "
                   f"{100 * scores['share_error']:.0f}%  {scores['photos']} pairs of {scores['groups']} scenes")
-    return 0
 
 
 if __name__ == "__main__":

@@ -48,11 +48,6 @@ def keypoints(photo: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return places[order], vectors[order].astype(np.float32)
 
 
-def agreeing(places: np.ndarray, vectors: np.ndarray, others: np.ndarray, other_vectors: np.ndarray) -> int:
-    """How many keypoints of one photo a homography maps to those of another: see `align`."""
-    return align(places, vectors, others, other_vectors)[0]
-
-
 def align(places: np.ndarray, vectors: np.ndarray, others: np.ndarray,
           other_vectors: np.ndarray) -> tuple[int, np.ndarray | None]:
     """The homography from the keypoints of one photo to those of another.
@@ -88,7 +83,7 @@ def align(places: np.ndarray, vectors: np.ndarray, others: np.ndarray,
 def most_alike(train: Iterable[np.ndarray], test: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """For each test photo the training photo that shares most of its keypoints, and how many agree.
 
-    The 64 strongest keypoints choose three candidates, the homography decides (`agreeing`), for the photo and its
+    The 64 strongest keypoints choose three candidates, the homography decides (`align`), for the photo and its
     mirror image. 15 or more (ALIKE) mean one scene: photos of different rendered jobs reached 11. Of the 124 scenes
     among the 1,139 real photos (see `scenes`), the first photo of each was looked for among the other 1,015: 90 were
     found, one was mistaken (18 keypoints, for another place of the same tread plate). The 17 equally named photos of
@@ -108,7 +103,7 @@ def most_alike(train: Iterable[np.ndarray], test: Iterable[np.ndarray]) -> tuple
     for i, (places, vectors) in enumerate(test):
         for seen in (vectors, vectors[:, MIRRORED]):
             for j in _candidates(seen[:PRESELECTING], strongest, owners, len(train)):
-                count = agreeing(places, seen, *train[j])
+                count, _ = align(places, seen, *train[j])
                 if count > counts[i]:
                     best[i], counts[i] = j, count
     return best, counts
