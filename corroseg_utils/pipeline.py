@@ -1,5 +1,7 @@
 """From arrays to batches: tf.data after the one-time decoding of `dataset.load_arrays`."""
 
+import weakref
+
 import numpy as np
 import tensorflow as tf
 
@@ -37,7 +39,11 @@ def make_dataset(photos: np.ndarray, masks: np.ndarray, batch_size: int, size: i
     if weights is not None:
         weights = np.asarray(weights, float) / np.sum(weights)
 
+    # TensorFlow keeps the function below for as long as the process lives. It must not keep gigabytes of photos.
+    held = [photos, masks]
+
     def pair(position: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        photos, masks = held
         position = int(position)
         rng = np.random.default_rng([seed, position])
         index = shuffled_index(position, len(photos), seed) if weights is None else rng.choice(len(photos), p=weights)
@@ -52,7 +58,9 @@ def make_dataset(photos: np.ndarray, masks: np.ndarray, batch_size: int, size: i
         return tf.ensure_shape(photo, (size, size, 3)), tf.ensure_shape(mask, (size, size))
 
     positions = tf.data.Dataset.range(start, np.iinfo(np.int64).max)
-    return positions.map(tensors, num_parallel_calls=tf.data.AUTOTUNE).batch(batch_size).prefetch(2)
+    pairs = positions.map(tensors, num_parallel_calls=tf.data.AUTOTUNE)
+    weakref.finalize(pairs, held.clear)
+    return pairs.batch(batch_size).prefetch(2)
 
 
 def shuffled_index(position: int, count: int, seed: int) -> int:

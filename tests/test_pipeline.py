@@ -1,3 +1,6 @@
+import gc
+import weakref
+
 import numpy as np
 import pytest
 
@@ -101,3 +104,15 @@ def test_damage_of_other_pairs_is_pasted(encoded):
         return (masks > 0).any((1, 2)).mean()
 
     assert damaged(0.0) == 0.5 and 0.65 < damaged(1.0) < 0.85
+
+
+def test_photos_are_let_go_with_their_stream(encoded):
+    copies = [array.copy() for array in encoded]
+    stream = iter(make_dataset(*copies, 8, augmentation=FLIP))
+    held = [weakref.ref(array) for array in copies]
+    del copies
+    next(stream)  # still there, for the stream needs them
+    assert all(array() is not None for array in held)
+    del stream
+    gc.collect()
+    assert all(array() is None for array in held)
