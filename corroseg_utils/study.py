@@ -1,6 +1,6 @@
 """Compare training recipes: each variant on some folds and seeds, and a table of what helped.
 
-    python -m corroseg_utils.study DATA --out DIR [--variants plain ema ...] [--folds 0] [--seeds 0] [train options]
+    python -m corroseg_utils.study DATA --out DIR [--variants short ...] [--folds 0] [--seeds 0] [train options]
     python -m corroseg_utils.study --table
 
 DATA is a manifest CSV with a fold column. Trainings lie in DIR/<variant>/fold<k>_seed<s>/, and each adds its row to
@@ -25,34 +25,41 @@ from corroseg_utils.photos import write_whole
 from corroseg_utils.reference import without_nan
 
 RESULTS = DATA / "weights" / "training" / "study.json"
-PLAIN = ("--encoder-weights", "imagenet", "--epochs", "40")
-TWO_STEPS = ("--weights", "build/transfer/model.npz", "--size", "320", "--batch-size", "12", "--steps", "100",
-             "--ema", "0.99", "--train-batch-norm", "--extra", str(DATA), "--source-weights")
-"""The second step of two: it starts from a training on the rendered photos alone."""
+START = ("--weights", "build/transfer/model.npz")
+WEIGHTED = ("--source-weights", "virginia_tech=3", "web=2", "cis=1", "extra=2")
+SHORT = ("--size", "256", "--crop", "0.4", "0.72", "--view", "384", "--batch-size", "12", "--epochs", "4",
+         "--steps", "100", "--ema", "0.99")
+"""Four minutes on two cores: enough to see what changes much."""
+SHORT_MIXED = (*SHORT, *START, "--train-batch-norm", "--extra", str(DATA), *WEIGHTED)
+LONG = (*START, "--size", "320", "--batch-size", "12", "--steps", "100", "--ema", "0.99", "--train-batch-norm",
+        "--extra", str(DATA))
+CHOSEN = ("--crop", "0.5", "0.9", "--view", "384", "--all", "--threshold", "0.45")
 
 VARIANTS = {
-    "plain": (),
-    "virginia_tech alone": ("--source", "virginia_tech"),
-    "crops at full size": ("--crop", "0.5", "0.5"),
-    "lovasz": ("--loss", "lovasz"),
-    "ema": ("--ema", "0.998"),
-    "paste": ("--paste", "0.5"),
-    "clean sources first": ("--source-weights", "virginia_tech=3", "web=2"),
-    "with rendered photos": ("--extra", str(DATA), "--source-weights", "extra=0.5"),
-    "batch norms trained": ("--train-batch-norm",),
-    "shipped": (*TWO_STEPS, "virginia_tech=3", "web=2", "cis=1", "extra=2", "--crop", "0.5", "0.9", "--view", "384",
-                "--epochs", "15", "--all", "--threshold", "0.45"),
-    "mean over three cycles": (*TWO_STEPS, "virginia_tech=3", "web=2", "cis=1", "extra=2", "--crop", "0.5", "0.9",
-                               "--view", "384", "--epochs", "30", "--cycles", "3", "--all", "--threshold", "0.45"),
-    "shipped before": (*TWO_STEPS, "virginia_tech=2", "web=2", "cis=0.5", "extra=1", "--crop", "0.5", "0.9",
-                       "--epochs", "20"),
-    "more rendered, fewer steps": (*TWO_STEPS, "virginia_tech=3", "web=2", "cis=0.5", "extra=2", "--crop", "0.5", "0.9",
-                                   "--epochs", "14"),
-    "crops as large as the view": (*TWO_STEPS, "virginia_tech=3", "web=3", "cis=0.5", "extra=2", "--crop", "0.7", "1.0",
-                                   "--photo-size", "384", "--epochs", "14"),
+    "short": SHORT_MIXED,
+    "short, twice as long": (*SHORT_MIXED, "--epochs", "8"),
+    "short, learning rate 0.0003": (*SHORT_MIXED, "--learning-rate", "0.0003"),
+    "short, lovasz": (*SHORT_MIXED, "--loss", "lovasz"),
+    "short, copy-paste": (*SHORT_MIXED, "--paste", "0.5"),
+    "short, batch norms frozen": (*SHORT, *START, "--extra", str(DATA), *WEIGHTED),
+    "short, encoder frozen": (*SHORT, *START, "--extra", str(DATA), *WEIGHTED, "--freeze-encoder"),
+    "short, from ImageNet": (*SHORT, "--encoder-weights", "imagenet", "--train-batch-norm", "--extra", str(DATA),
+                             *WEIGHTED),
+    "short, sources alike": (*SHORT, *START, "--train-batch-norm", "--extra", str(DATA)),
+    "short, no rendered photos": (*SHORT, *START, "--train-batch-norm", *WEIGHTED[:-1]),
+    "short, virginia_tech alone": (*SHORT, *START, "--train-batch-norm", "--source", "virginia_tech"),
+    "short, whole photos": (*SHORT_MIXED, "--crop", "1", "1", "--view", "256"),
+    "shipped": (*LONG, *WEIGHTED, *CHOSEN, "--epochs", "15"),
+    "mean over three cycles": (*LONG, *WEIGHTED, *CHOSEN, "--epochs", "30", "--cycles", "3"),
+    "shipped before": (*LONG, "--source-weights", "virginia_tech=2", "web=2", "cis=0.5", "extra=1",
+                       "--crop", "0.5", "0.9", "--epochs", "20"),
+    "more rendered, fewer steps": (*LONG, "--source-weights", "virginia_tech=3", "web=2", "cis=0.5", "extra=2",
+                                   "--crop", "0.5", "0.9", "--epochs", "14"),
+    "crops as large as the view": (*LONG, "--source-weights", "virginia_tech=3", "web=3", "cis=0.5", "extra=2",
+                                   "--crop", "0.7", "1.0", "--photo-size", "384", "--epochs", "14"),
 }
-"""Options of `train` that a variant has beside PLAIN; of an option given twice the later one counts. The
-trainings behind `TWO_STEPS` are described in data/weights/training/README.md."""
+"""Options of `train`; of an option given twice the later one counts. START is the training on the rendered photos alone
+in data/weights/training/README.md. The short ones differ from "short" in one thing each."""
 
 
 def run_study(data: Path, out: Path, variants: Sequence[str], folds: Sequence[int], seeds: Sequence[int],
@@ -74,7 +81,7 @@ def run_study(data: Path, out: Path, variants: Sequence[str], folds: Sequence[in
     for seed in seeds:  # all variants once before any a second time: the table is useful early
         for fold in folds:
             for variant in variants:
-                train_options = [*PLAIN, *VARIANTS[variant], *further]
+                train_options = [*VARIANTS[variant], *further]
                 run = {"variant": variant, "options": " ".join(train_options).replace(str(DATA), "data"),
                        "fold": fold, "seed": seed}
                 if any(run.items() <= row.items() for row in rows):

@@ -195,6 +195,6 @@ def test_every_variant_is_made_of_options_that_train_knows(monkeypatch, tmp_path
     monkeypatch.setattr(cli, "_manifest", lambda options: read_data(DATA).head(0).assign(source=""))
     monkeypatch.setattr(cli, "_checked", lambda *arguments: read_data(DATA).head(3))
     for options in study.VARIANTS.values():
-        assert cli.main(["train", str(tmp_path), "--out", str(tmp_path), *study.PLAIN, *options]) == 0
+        assert cli.main(["train", str(tmp_path), "--out", str(tmp_path), *options]) == 0
     assert len(set(map(str, seen))) == len(study.VARIANTS) - 1  # a source is chosen when data are read
     assert cross_validate.name_of(3) == "fold3" and cross_validate.name_of("web") == "web"
