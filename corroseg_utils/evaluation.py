@@ -9,6 +9,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from corroseg_utils import metrics
+from corroseg_utils.augment import close_gaps
 from corroseg_utils.dataset import DataError, load_mask
 from corroseg_utils.findings import find_regions
 from corroseg_utils.metrics import bootstrap_interval, confusion, corrosion_iou, corrosion_scores
@@ -138,18 +139,27 @@ def class_scores(counts: np.ndarray, names: Sequence[str]) -> dict:
             "mean_iou": float(np.nanmean(ious)), "mean_recall": float(np.nanmean(recalls))}
 
 
-def best_threshold(segmenter: Segmenter, manifest: pd.DataFrame) -> tuple[float, float]:
+def best_threshold(segmenter: Segmenter, manifest: pd.DataFrame, gaps: float = 0.0) -> tuple[float, float]:
     """The probability threshold with the highest pooled IoU on these photos, and that IoU.
+
+    For a model that learned from masks whose gaps were closed, the true masks are closed too (`augment.close_gaps`):
+    `gaps` is the radius of these gaps as a share of the photo's longer side.
 
     Where several thresholds are best, it is the middle one: the farthest from doing worse, and 0.5 when no photo
     shows corrosion, so that all are as bad.
 
     Choose it on validation photos only: the IoU at a threshold chosen on the test photos is no test result.
     """
-    scores = threshold_scores((truth, probability) for _, truth, probability in predict(segmenter, manifest))
+    scores = threshold_scores((_close(truth, gaps), probability)
+                              for _, truth, probability in predict(segmenter, manifest))
     equal = scores.index[scores["iou"] == scores["iou"].max()]
     best = equal[len(equal) // 2]
     return float(scores["threshold"][best]), float(scores["iou"][best])
+
+
+def _close(truth: np.ndarray, gaps: float) -> np.ndarray:
+    radius = round(gaps * max(truth.shape))
+    return close_gaps(truth.astype(np.uint8), radius) > 0 if radius else truth
 
 
 def threshold_scores(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> pd.DataFrame:

@@ -105,7 +105,7 @@ def train_model(manifest: pd.DataFrame, out: Path | str, recipe: Recipe, setup: 
     about = {"network": setup.network, "alpha": setup.alpha, "classes": list(names), "size": view,
              "threshold": setup.threshold, "version": __version__}
     if setup.validate:
-        threshold, iou = best_threshold(keras_segmenter(model, about), parts["validation"])
+        threshold, iou = best_threshold(keras_segmenter(model, about), parts["validation"], setup.close_gaps / view)
         about |= {"threshold": threshold, "validation_iou": iou}
     save_model(out / "model.npz", model, about)
     return about

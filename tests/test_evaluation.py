@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from conftest import HEIGHT, WIDTH
 
+from corroseg_utils import evaluation
 from corroseg_utils.dataset import DataError, read_data
 from corroseg_utils.evaluation import (
     COUNTS,
@@ -146,6 +147,18 @@ def test_the_best_threshold_is_the_middle_of_the_best(shared_data_2020):
     threshold, iou = best_threshold(constant_segmenter(0.3), manifest)
     assert threshold == pytest.approx(0.15, abs=0.01)
     assert iou == pytest.approx(4 * 28 * 40 / (8 * HEIGHT * WIDTH))
+
+
+def test_the_threshold_is_chosen_on_closed_masks_where_the_model_learned_from_such(monkeypatch):
+    truth = np.zeros((40, 80), bool)
+    truth[10:30, 10:20] = truth[10:30, 24:34] = True
+    probability = np.where(truth, 0.9, 0.1)
+    probability[10:30, 20:24] = 0.4  # the gap, which the model half believes
+    monkeypatch.setattr(evaluation, "predict", lambda *arguments: [({}, truth, probability)])
+    assert best_threshold(None, None) == (pytest.approx(0.65, abs=0.01), 1.0)
+    threshold, iou = best_threshold(None, None, gaps=4 / 80)
+    assert threshold == pytest.approx(0.25, abs=0.01) and iou > 0.98  # a disc leaves the ends of the gap rounded
+    assert best_threshold(None, None, gaps=0.001) == best_threshold(None, None)  # less than a pixel
 
 
 def test_without_corrosion_the_threshold_stays_in_the_middle(shared_data_2020):
