@@ -11,6 +11,7 @@ its scores class by class.
 import argparse
 import json
 import sys
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -44,16 +45,17 @@ def cross_validate(data: Path, out: Path, parts: Sequence[int | str], train_opti
         source: use only this source of the data.
 
     Returns:
-        `parts` and `train_options` as given; `sources`, by name, and `all`: the pooled scores of
-        `evaluation.pooled_scores`, `iou_by_part`, and of the photos with corrosion, each with its own IoU, the
-        `median_iou` and the share `below_03` whose IoU is below 0.3; `classes`: `evaluation.class_scores` over all
-        parts, where the models know more classes than corrosion. The same as in results.json.
+        The settings: `data` and `checksum` of the manifest, `source`, `train_options`; `parts` as given; `sources`, by
+        name, and `all`: the pooled scores of `evaluation.pooled_scores`, `iou_by_part`, and of the photos with
+        corrosion, each with its own IoU, the `median_iou` and the share `below_03` whose IoU is below 0.3; `classes`:
+        `evaluation.class_scores` over all parts, where the models know more classes than corrosion. The same as in
+        results.json.
 
     Raises:
         CorrosegError: a training failed; what went wrong was printed.
     """
     out.mkdir(parents=True, exist_ok=True)
-    settings = {"data": data.name, "source": source, "train_options": list(train_options)}
+    settings = {**identity(data), "source": source, "train_options": list(train_options)}
     same_as_stored(out / "settings.json", settings)
     counts = pd.concat([held_out_counts(data, out / name_of(part), part, train_options, source).assign(part=str(part))
                         for part in parts], ignore_index=True)
@@ -101,6 +103,11 @@ def held_out_counts(data: Path, out: Path, part: int | str, train_options: Seque
         text = photo_counts(segmenter, test, progress=True).to_csv(index=False)
         write_whole(table, lambda file: file.write(text.encode()))
     return pd.read_csv(table, dtype={"photo": str, "group": str, "source": str}, keep_default_na=False)
+
+
+def identity(data: Path) -> dict:
+    """What tells one manifest from another of the same name, so that no scores of the one are taken for the other's."""
+    return {"data": data.name, "checksum": zlib.crc32(data.read_bytes())}
 
 
 def name_of(part: int | str) -> str:

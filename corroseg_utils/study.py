@@ -4,9 +4,10 @@
     python -m corroseg_utils.study --table
 
 DATA is a manifest CSV with a fold column. Trainings lie in DIR/<variant>/fold<k>_seed<s>/, and each adds its row to
-data/weights/training/study.json when it is done. Run the same command again after an interruption: rows that are there
-are not made again, trainings go on where they stopped, and a folder that holds a model.npz is only scored. Further
-options, such as --epochs 12 for a quick look, apply to every variant; give them a DIR of their own.
+DIR/study.json when it is done; --table prints the study of the course. Run the same command again after an
+interruption: rows that are there are not made again, trainings go on where they stopped, and a folder that holds a
+model.npz is only scored. Further options, such as --epochs 12 for a quick look, apply to every variant; give them a
+DIR of their own.
 """
 
 import argparse
@@ -18,11 +19,12 @@ from pathlib import Path
 import pandas as pd
 
 from corroseg_utils import DATA
-from corroseg_utils.cross_validate import held_out_counts
+from corroseg_utils.cross_validate import held_out_counts, identity
 from corroseg_utils.errors import CorrosegError
 from corroseg_utils.evaluation import pooled_scores
 from corroseg_utils.photos import write_whole
 from corroseg_utils.reference import without_nan
+from corroseg_utils.training import same_as_stored
 
 RESULTS = DATA / "weights" / "training" / "study.json"
 START = ("--weights", "build/transfer/model.npz")
@@ -42,6 +44,7 @@ VARIANTS = {
     "short, lovasz": (*SHORT_MIXED, "--loss", "lovasz"),
     "short, copy-paste": (*SHORT_MIXED, "--paste", "0.5"),
     "short, batch norms frozen": (*SHORT, *START, "--extra", str(DATA), *WEIGHTED),
+    "short, gaps of masks closed": (*SHORT_MIXED, "--close-gaps", "10"),
     "short, encoder frozen": (*SHORT, *START, "--extra", str(DATA), *WEIGHTED, "--freeze-encoder"),
     "short, from ImageNet": (*SHORT, "--encoder-weights", "imagenet", "--train-batch-norm", "--extra", str(DATA),
                              *WEIGHTED),
@@ -63,7 +66,7 @@ in data/weights/training/README.md. The short ones differ from "short" in one th
 
 
 def run_study(data: Path, out: Path, variants: Sequence[str], folds: Sequence[int], seeds: Sequence[int],
-              further: Sequence[str] = (), results: Path = RESULTS) -> pd.DataFrame:
+              further: Sequence[str] = (), results: Path | None = None) -> pd.DataFrame:
     """Train and score what is missing; the table of all rows, as `read_rows` gives it.
 
     Args:
@@ -72,11 +75,13 @@ def run_study(data: Path, out: Path, variants: Sequence[str], folds: Sequence[in
         variants: names in VARIANTS.
         folds, seeds: each variant is trained for every pair of them.
         further: options of `train` for all variants.
-        results: JSON file to add the rows to.
+        results: JSON file to add the rows to, `out`/study.json when None.
 
     Raises:
-        CorrosegError: a training failed.
+        CorrosegError: a training failed, or `out` holds the trainings of other data.
     """
+    results = results or out / "study.json"
+    same_as_stored(out / "settings.json", identity(data))
     rows = json.loads(results.read_text()) if results.is_file() else []
     for seed in seeds:  # all variants once before any a second time: the table is useful early
         for fold in folds:
@@ -121,13 +126,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
                         help=f"of {', '.join(VARIANTS)} (default: all)")
     parser.add_argument("--folds", type=int, nargs="+", default=[0], metavar="K")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], metavar="N")
-    parser.add_argument("--results", type=Path, default=RESULTS, metavar="PATH", help="JSON file of all rows")
+    parser.add_argument("--results", type=Path, metavar="PATH",
+                        help="JSON file of all rows (default: DIR/study.json; with --table: the study of the course)")
     parser.add_argument("--table", action="store_true", help="only print the table of the stored rows")
     options, further = parser.parse_known_args(arguments)
     if not options.table and (options.data is None or options.out is None):
         parser.error("give DATA and --out, or --table")
     try:
-        rows = read_rows(options.results) if options.table else run_study(
+        rows = read_rows(options.results or RESULTS) if options.table else run_study(
             options.data, options.out, options.variants, options.folds, options.seeds, further, options.results)
     except (CorrosegError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

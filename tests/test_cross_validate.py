@@ -12,6 +12,7 @@ from corroseg_utils.dataset import load_pair, read_data
 from corroseg_utils.evaluation import COUNTS, class_scores
 from corroseg_utils.photos import resize_mask, resize_photo, write_jpeg, write_png
 from corroseg_utils.segmenter import Segmenter
+from corroseg_utils.training import TrainingError
 
 TINY = ["--encoder-weights", "none", "--photo-size", "32", "--size", "32", "--epochs", "1", "--steps", "1",
         "--batch-size", "2", "--freeze-encoder"]
@@ -92,6 +93,15 @@ def test_other_options_in_the_same_folder_are_refused(data, tmp_path, quick, cap
     assert "settings.json holds a training with another recipe" in capsys.readouterr().err
 
 
+def test_scores_of_other_data_are_not_taken_for_these(data, tmp_path, quick, capsys):
+    assert main([str(data), "--out", str(tmp_path / "out")]) == 0
+    (tmp_path / "other").mkdir()
+    other = tmp_path / "other" / data.name
+    other.write_text(data.read_text().replace("job0", "jobx"))
+    assert main([str(other), "--out", str(tmp_path / "out")]) == 2
+    assert "settings.json holds a training with another" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("column", "options"), [("fold", []), ("source", ["--by-source"])])
 def test_a_row_of_no_part_is_named(data, tmp_path, quick, capsys, column, options):
     table = pd.read_csv(data)
@@ -168,6 +178,12 @@ def test_a_study_adds_what_is_missing(data, tmp_path, quick, monkeypatch):
     assert [(row["variant"], row["fold"]) for row in stored] == [("plain", 0), ("ema", 0), ("plain", 1), ("ema", 1)]
     study.run_study(data, tmp_path / "quick", ["plain"], [0], [0], ["--epochs", "2"], results)
     assert len(quick) == 5  # other options are another row
+    other = data.with_name("other.csv")
+    other.write_text(data.read_text().replace("job0", "jobx"))
+    with pytest.raises(TrainingError, match="settings.json holds a training with another"):
+        study.run_study(other, tmp_path / "out", ["plain"], [0], [0])
+    study.run_study(other, tmp_path / "new", ["plain"], [0], [0])
+    assert len(json.loads((tmp_path / "new" / "study.json").read_text())) == 1  # no row of other data is taken over
 
 
 def test_a_study_table_by_hand(tmp_path, capsys):
