@@ -26,12 +26,17 @@ from corroseg_utils.annotations import (
 from corroseg_utils.assets import safe_key
 from corroseg_utils.dataset import CLASS_NAMES
 from corroseg_utils.photos import photo_size, read_photo, write_jpeg, write_png, write_whole
+from corroseg_utils.report_files import fingerprint
 
 REVIEW_SCHEMA = "corroseg-review/1"
 
 
-def read_review(path: Path | str) -> dict[str, dict[int, str]]:
+def read_review(path: Path | str) -> tuple[dict[str, dict[int, str]], dict[str, str]]:
     """Verdicts of a review file: photo name -> finding number -> "confirm" or "reject"; comments alone do not count.
+
+    Returns:
+        The verdicts, and the fingerprint of the findings that they are about: photo name -> see
+        `report_files.fingerprint`. A review made by hand may lack fingerprints.
 
     Raises:
         AnnotationError: the file is no review.
@@ -42,12 +47,13 @@ def read_review(path: Path | str) -> dict[str, dict[int, str]]:
             raise ValueError(f"its schema is {content['schema']!r}")
         verdicts = {photo: {int(number): note["verdict"] for number, note in notes.items() if note["verdict"]}
                     for photo, notes in content["photos"].items()}
+        fingerprints = dict(content.get("fingerprints", {}))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise AnnotationError(f"{path}: not a review ({error}). Save it again from the report's page.") from error
-    return {photo: notes for photo, notes in verdicts.items() if notes}
+    return {photo: notes for photo, notes in verdicts.items() if notes}, fingerprints
 
 
-def reviewed_masks(report: Path | str, review: dict[str, dict[int, str]]) -> Iterator[tuple[str, np.ndarray]]:
+def reviewed_masks(report: Path | str, review: Path | str) -> Iterator[tuple[str, np.ndarray]]:
     """Masks of the reviewed photos: all that the model found there, without the findings that were rejected.
 
     Findings without a verdict stay, and so do the regions too small to be listed. What the model missed is still
@@ -55,25 +61,31 @@ def reviewed_masks(report: Path | str, review: dict[str, dict[int, str]]) -> Ite
 
     Args:
         report: folder that `report` wrote.
-        review: see `read_review`.
+        review: file saved from its page, see `read_review`.
 
     Yields:
         Photo name and mask, uint8 (H, W) of class indices.
 
     Raises:
-        AnnotationError: the review is about photos or findings that the report lacks.
+        AnnotationError: the review is about photos or findings that the report lacks, or was made of a report with
+            other findings, so that its numbers mean others.
     """
-    content = read_json(Path(report) / "findings.json")
-    known = {photo["photo"]: photo for photo in content["photos"]}
-    for name, verdicts in review.items():
-        if name not in known or not set(verdicts) <= {f["finding"] for f in known[name]["findings"]}:
-            raise AnnotationError(f"the review speaks of {name!r} or a finding in it that {report} lacks. "
+    ids = {photo["photo"]: photo["id"] for photo in read_json(Path(report) / "findings.json")["photos"]}
+    verdicts, fingerprints = read_review(review)
+    for name, judged in verdicts.items():
+        result = read_json(Path(report) / "photos" / f"{ids[name]}.json") if name in ids else {"findings": []}
+        if not set(judged) <= {finding["finding"] for finding in result["findings"]}:
+            raise AnnotationError(f"{review}: it speaks of {name!r} or a finding in it that {report} lacks. "
                                   "Give the report that it was made from.")
-        result = read_json(Path(report) / "photos" / f"{known[name]['id']}.json")
+        now = fingerprint(result["findings"])
+        if fingerprints.get(name, now) != now:
+            raise AnnotationError(f"{review}: {report} has other findings in {name!r} than what was reviewed. Give "
+                                  "the report that it was made from, or load the review in the page of this one, which "
+                                  "keeps what still holds, judge the rest, and save it again.")
         classes = [*(finding["class"] for finding in result["findings"]), "cor"]  # the last: what is not listed
         mask = np.zeros((result["height"], result["width"]), np.uint8)
         for number, (kind, segmentation) in enumerate(zip(classes, result["segmentations"], strict=True), 1):
-            if verdicts.get(number) != "reject":
+            if judged.get(number) != "reject":
                 mask[decode_rle(segmentation)] = CLASS_NAMES.index(kind)
         yield name, mask
 
@@ -115,7 +127,7 @@ def corrections_to_dataset(report: Path | str, photos: Path | str, out: Path | s
 
 def _corrected(report, photos, review, annotations) -> Iterator[tuple[str, np.ndarray]]:
     if review:
-        for name, mask in reviewed_masks(report, read_review(review)):
+        for name, mask in reviewed_masks(report, review):
             checked_size(review, photos, name, *mask.shape)
             yield name, mask
     if annotations:

@@ -6,6 +6,7 @@ Nothing here depends on when or in how many runs the photos were inspected; the 
 """
 
 import csv
+import hashlib
 import io
 import json
 from collections.abc import Iterable, Iterator
@@ -68,8 +69,13 @@ def results(report: Report) -> Iterator[tuple[Entry, dict]]:
 def photo_record(entry: Entry, result: dict) -> dict:
     """One photo as findings.json lists it."""
     about = {"photo": entry.name, "id": entry.key, "asset": entry.asset, "place": entry.place,
-             "date": entry.date or result["date"]}
+             "date": entry.date or result["date"], "fingerprint": fingerprint(result["findings"])}
     return about | {key: value for key, value in result.items() if key not in ("made_from", "segmentations", "date")}
+
+
+def fingerprint(findings: list[dict]) -> str:
+    """Differs for other findings: a review is by their numbers, which mean others after a run with other settings."""
+    return hashlib.sha256(json.dumps(findings).encode()).hexdigest()[:16]
 
 
 def asset_records(photos: list[dict]) -> list[dict]:

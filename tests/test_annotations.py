@@ -19,6 +19,7 @@ from corroseg_utils.annotations import (
 from corroseg_utils.corrections import corrections_to_dataset, read_review
 from corroseg_utils.dataset import load_arrays, read_data
 from corroseg_utils.polygons import area, fill, trace
+from corroseg_utils.report import Settings
 
 SQUARE = [[10, 10], [20, 10], [20, 20], [10, 20]]
 
@@ -222,10 +223,10 @@ def test_files_that_are_no_annotations_are_explained(tmp_path, photos, text):
         read_review(folder / "a.json")
 
 
-def write_review(path, photos):
+def write_review(path, photos, fingerprints=None):
     notes = {name: {str(n): {"verdict": verdict, "comment": ""} for n, verdict in verdicts.items()}
              for name, verdicts in photos.items()}
-    path.write_text(json.dumps({"schema": "corroseg-review/1", "photos": notes}))
+    path.write_text(json.dumps({"schema": "corroseg-review/1", "photos": notes, "fingerprints": fingerprints or {}}))
     return path
 
 
@@ -266,10 +267,27 @@ def test_turned_photos_are_stored_upright(tmp_path):
 
 def test_a_review_of_another_report_is_an_error(tmp_path, report, photos):
     for wrong in ({"other.png": {1: "confirm"}}, {"CDM_1_a.png": {9: "confirm"}}):
-        with pytest.raises(AnnotationError, match="lacks"):
+        with pytest.raises(AnnotationError, match=r"r\.json.*lacks"):
             corrections_to_dataset(report, photos, tmp_path / "data", write_review(tmp_path / "r.json", wrong))
     with pytest.raises(AnnotationError, match="Nothing"):
         corrections_to_dataset(report, photos, tmp_path / "data", write_review(tmp_path / "r.json", {}))
+
+
+def test_a_review_holds_as_long_as_the_findings_do(tmp_path):
+    """A faint large finding 1 and a sure small one: without the faint one, the sure one is number 1."""
+    photo = photo_with((60, 5, 75, 15))
+    photo[10:40, 10:50] = (140, 100, 70)  # probability 0.53
+    photos, out = save(tmp_path / "photos" / "a.png", photo).parent, tmp_path / "report"
+    report_on(photos, out)
+    (before,) = json.loads((out / "findings.json").read_text())["photos"]
+    review = write_review(tmp_path / "review.json", {"a.png": {1: "reject"}}, {"a.png": before["fingerprint"]})
+    save(photos / "b.png", photo_with((0, 0, 9, 9)))
+    report_on(photos, out, created="2027-01-02T03:04:05+00:00")
+    assert corrections_to_dataset(out, photos, tmp_path / "data", review) == ["a.png"]
+    report_on(photos, out, settings=Settings(threshold=0.8))
+    with pytest.raises(AnnotationError, match=r"review\.json: .*other findings in 'a\.png'.*save it again"):
+        corrections_to_dataset(out, photos, tmp_path / "other", review)
+    assert not (tmp_path / "other").exists()
 
 
 def test_a_review_does_not_fit_other_photos(tmp_path, report, photos):

@@ -219,6 +219,22 @@ def test_review_is_saved_loaded_and_filtered(page, tmp_path):
     shows(page, "#review-state", "Not loaded")
 
 
+def test_a_review_of_other_findings_is_not_loaded(page, report, tmp_path):
+    marks = {p["photo"]: p["fingerprint"] for p in json.loads((report / "findings.json").read_text())["photos"]}
+    names = ("CDM_1_IMG_0.png", "CDS_2_IMG_0.png", "tank/left.png")  # reviewed here, elsewhere, and by hand
+    review = {"schema": "corroseg-review/1", "photos": {name: {"1": {"verdict": "reject"}} for name in names},
+              "fingerprints": {names[0]: marks[names[0]], names[1]: "another"}}
+    (tmp_path / "review.json").write_text(json.dumps(review))
+    page.set_input_files("#load", tmp_path / "review.json")
+    shows(page, "#review-state", "1 notes are about no finding")
+    reviewed = [page.locator(f"[data-photo='{name}'] td.review").inner_text() for name in names]
+    assert reviewed == ["1 / 1", "0 / 1", "1 / 1"]
+    with page.expect_download() as download:
+        page.click("#save")
+    saved = json.loads(Path(download.value.path()).read_text("utf-8"))
+    assert saved["fingerprints"] == {name: marks[name] for name in names[::2]}
+
+
 def test_hostile_names_are_only_text(page):
     shown = names(page)
     assert any("<img src=x onerror=alert(2)>" in name for name in shown)

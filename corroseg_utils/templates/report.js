@@ -34,12 +34,15 @@ function countReviewed(row) {
 
 function reviewJson() {
   const photos = {};
+  const fingerprints = {};
   for (const photo of [...review.keys()].sort()) {
     const notes = [...review.get(photo)].sort((a, b) => a[0] - b[0]);
-    if (notes.length) photos[photo] = Object.fromEntries(notes);
+    if (!notes.length) continue;
+    photos[photo] = Object.fromEntries(notes);
+    fingerprints[photo] = nameOf.get(photo).dataset.fingerprint;
   }
   const { created, model } = document.body.dataset;
-  return JSON.stringify({ schema: SCHEMA, report: created, model, photos }, null, 1);
+  return JSON.stringify({ schema: SCHEMA, report: created, model, fingerprints, photos }, null, 1);
 }
 
 /* Takes what fits this report from a review file and returns how many notes did not. */
@@ -48,10 +51,12 @@ function readReview(text) {
   if (content?.schema !== SCHEMA || typeof content.photos !== "object") throw new Error(`no ${SCHEMA} file`);
   let unknown = 0;
   for (const [photo, notes] of Object.entries(content.photos)) {
+    const row = nameOf.get(photo);
+    // The same number is another finding where the findings are others. A review made by hand may have no fingerprint.
+    const isOther = row && (content.fingerprints?.[photo] ?? row.dataset.fingerprint) !== row.dataset.fingerprint;
     for (const [number, value] of Object.entries(notes ?? {})) {
-      const row = nameOf.get(photo);
       const finding = Number(number);
-      if (!row || !(finding >= 1 && finding <= Number(row.dataset.findings))) { unknown += 1; continue; }
+      if (!row || isOther || !(finding >= 1 && finding <= Number(row.dataset.findings))) { unknown += 1; continue; }
       setNote(photo, finding, {
         verdict: VERDICTS.includes(value?.verdict) ? value.verdict : "",
         comment: typeof value?.comment === "string" ? value.comment.slice(0, 2000) : "",
