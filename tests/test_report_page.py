@@ -219,6 +219,26 @@ def test_review_is_saved_loaded_and_filtered(page, tmp_path):
     shows(page, "#review-state", "Not loaded")
 
 
+def test_an_unsaved_review_outlives_a_new_run(page, browser, report, tmp_path):
+    """A run that was carried on has another date and perhaps more photos; its findings are the same."""
+    open_photo(page, "a/CDM_1_IMG_1")
+    page.click("[aria-label='Reject finding 2']")
+    photos = sample_photos(tmp_path / "photos")
+    save(photos / "new.png", photo_with((0, 0, 9, 9)))
+
+    def reviewed_after_a_run():
+        report_on(photos, tmp_path / "out", created="2027-01-02T03:04:05+00:00")
+        again = browser.new_page()
+        again.goto((tmp_path / "out" / "report.html").as_uri())
+        found = again.locator("[data-photo='a/CDM_1_IMG_1.png'] td.review").inner_text()
+        again.close()
+        return found
+
+    assert reviewed_after_a_run() == "1 / 2"
+    save(photos / "a" / "CDM_1_IMG_1.png", photo_with((0, 0, 9, 6), (20, 20, 28, 26)))
+    assert reviewed_after_a_run() == "0 / 2"
+
+
 def test_a_review_of_other_findings_is_not_loaded(page, report, tmp_path):
     marks = {p["photo"]: p["fingerprint"] for p in json.loads((report / "findings.json").read_text())["photos"]}
     names = ("CDM_1_IMG_0.png", "CDS_2_IMG_0.png", "tank/left.png")  # reviewed here, elsewhere, and by hand

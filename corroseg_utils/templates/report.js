@@ -10,9 +10,10 @@ const VERDICTS = ["confirm", "reject"];
 const SCHEMA = "corroseg-review/1";
 
 /* Review: photo name -> finding number -> {verdict, comment}. Kept in the browser's storage between visits where
-   it allows that; the file that the inspector saves is what counts. */
+   it allows that, photo by photo, so that a new run of the report keeps it wherever the findings are the same; the
+   file that the inspector saves is what counts. */
 const review = new Map();
-const memory = `corroseg-review ${document.body.dataset.created} ${document.body.dataset.model}`;
+const memory = ({ photo, fingerprint }) => `corroseg-review ${photo} ${fingerprint}`;
 
 function note(photo, finding) {
   return review.get(photo)?.get(finding) ?? { verdict: "", comment: "" };
@@ -23,7 +24,11 @@ function setNote(photo, finding, change) {
   if (!review.has(photo)) review.set(photo, new Map());
   if (value.verdict || value.comment) review.get(photo).set(finding, value);
   else review.get(photo).delete(finding);
-  countReviewed(nameOf.get(photo));
+  const row = nameOf.get(photo);
+  try {
+    localStorage.setItem(memory(row.dataset), JSON.stringify(Object.fromEntries(review.get(photo))));
+  } catch { /* private mode or no storage: the file remains */ }
+  countReviewed(row);
 }
 
 function countReviewed(row) {
@@ -45,9 +50,8 @@ function reviewJson() {
   return JSON.stringify({ schema: SCHEMA, report: created, model, fingerprints, photos }, null, 1);
 }
 
-/* Takes what fits this report from a review file and returns how many notes did not. */
-function readReview(text) {
-  const content = JSON.parse(text);
+/* Takes what fits this report from a review and returns how many notes did not. */
+function readReview(content) {
   if (content?.schema !== SCHEMA || typeof content.photos !== "object") throw new Error(`no ${SCHEMA} file`);
   let unknown = 0;
   for (const [photo, notes] of Object.entries(content.photos)) {
@@ -68,10 +72,7 @@ function readReview(text) {
 
 function say(text) { $("#review-state").textContent = text; }
 
-function changed() {
-  try { localStorage.setItem(memory, reviewJson()); } catch { /* private mode or no storage: the file remains */ }
-  say("Review not saved to a file yet");
-}
+function changed() { say("Review not saved to a file yet"); }
 
 $("#save").addEventListener("click", () => {
   const link = document.createElement("a");
@@ -87,8 +88,7 @@ $("#load").addEventListener("change", async (event) => {
   event.target.value = "";
   if (!file) return;
   try {
-    const unknown = readReview(await file.text());
-    changed();
+    const unknown = readReview(JSON.parse(await file.text()));
     say(`Review loaded${unknown ? `; ${unknown} notes are about no finding of this report` : ""}`);
   } catch (error) {
     say(`Not loaded: ${error.message}`);
@@ -308,9 +308,12 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
-try {
-  const kept = localStorage.getItem(memory);
-  if (kept) { readReview(kept); say("Review of the last visit restored"); }
-} catch { /* no storage, or another program's entry */ }
+for (const { dataset } of rows) {
+  try {
+    const kept = JSON.parse(localStorage.getItem(memory(dataset)));
+    readReview({ schema: SCHEMA, photos: { [dataset.photo]: kept } });
+  } catch { /* no storage, or another program's entry */ }
+}
+if (review.size) say("Review of the last visit restored");
 follow();
 })();
