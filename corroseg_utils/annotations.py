@@ -102,7 +102,7 @@ def write_labelme(folder: Path | str, photo: Path | str, name: str, mask: np.nda
     """Write the LabelMe file of one photo, to be opened and corrected in LabelMe.
 
     Args:
-        folder: where the file goes; its name is made from `name`.
+        folder: where the file goes, see `labelme_path`; a file that is there already is replaced.
         photo: the photo file, to which the file's `imagePath` leads.
         name: name of the photo in the report.
         mask: uint8 (H, W) of class indices, the size of the upright photo.
@@ -120,9 +120,14 @@ def write_labelme(folder: Path | str, photo: Path | str, name: str, mask: np.nda
     content = {"version": "5.5.0", "flags": {}, "shapes": shapes,
                "imagePath": Path(os.path.relpath(photo, folder)).as_posix(), "imageData": None,
                "imageHeight": mask.shape[0], "imageWidth": mask.shape[1]}
-    path = folder / f"{safe_key(name)}.json"
+    path = labelme_path(folder, name)
     write_whole(path, lambda file: file.write(json.dumps(content).encode()))
     return path
+
+
+def labelme_path(folder: Path | str, name: str) -> Path:
+    """Where `write_labelme` puts the file of the photo that the report calls `name`."""
+    return Path(folder) / f"{safe_key(name)}.json"
 
 
 def encode_rle(pixels: np.ndarray, size: tuple[int, int], x: int = 0, y: int = 0,

@@ -19,12 +19,14 @@ from corroseg_utils.annotations import (
     AnnotationError,
     checked_size,
     decode_rle,
+    labelme_path,
     read_annotations,
     read_json,
     write_labelme,
 )
 from corroseg_utils.assets import safe_key
 from corroseg_utils.dataset import CLASS_NAMES
+from corroseg_utils.errors import CorrosegError
 from corroseg_utils.photos import photo_size, read_photo, write_jpeg, write_png, write_whole
 from corroseg_utils.report_files import fingerprint
 
@@ -158,15 +160,26 @@ def add_parser(subparsers) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the data set")
     parser.add_argument("--review", type=Path, metavar="JSON", help="review saved from the page")
     parser.add_argument("--annotations", type=Path, metavar="PATH", help="COCO file, or folder of LabelMe files")
-    parser.add_argument("--to-labelme", action="store_true", help="write LabelMe files of the report's masks to DIR")
+    parser.add_argument("--to-labelme", action="store_true", help="write LabelMe files of the report's masks to DIR, "
+                        "where there are none yet")
     parser.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> int:
     if options.to_labelme:
+        if options.review or options.annotations:
+            raise CorrosegError("--to-labelme writes files to be corrected, and --review and --annotations read what "
+                                "was corrected. Give one or the other.")
+        written, kept = 0, 0
         for name, mask in read_annotations(options.report / "coco.json", options.photos):
-            write_labelme(options.out, options.photos / name, name, mask)
-        print(f"LabelMe files are in {options.out}; give that folder as --annotations when you are done")
+            if labelme_path(options.out, name).exists():  # perhaps a day's work
+                kept += 1
+            else:
+                write_labelme(options.out, options.photos / name, name, mask)
+                written += 1
+        if kept:
+            print(f"{kept} files were there already and stay as they are; delete those that you want anew")
+        print(f"{written} LabelMe files are new in {options.out}; give that folder as --annotations when you are done")
         return 0
     names = corrections_to_dataset(options.report, options.photos, options.out, options.review, options.annotations)
     print(f"{len(names)} corrected photos: {options.out / 'manifest.csv'}")

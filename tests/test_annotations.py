@@ -16,6 +16,7 @@ from corroseg_utils.annotations import (
     unpack_rle,
     write_labelme,
 )
+from corroseg_utils.cli import main
 from corroseg_utils.corrections import corrections_to_dataset, read_review
 from corroseg_utils.dataset import load_arrays, read_data
 from corroseg_utils.polygons import area, fill, trace
@@ -178,6 +179,27 @@ def test_labelme_with_tolerance_has_few_corners_and_stays_close(tmp_path, photos
     ((name, again),) = read_labelme(tmp_path / "labelme", photos)
     assert name == "sub/CDM_2_b.png"
     assert (again != mask).sum() < 0.05 * mask.sum()
+
+
+def test_labelme_files_that_are_there_stay_as_they_are(tmp_path, report, photos, capsys):
+    command = ["corrections", str(report), "--photos", str(photos), "--out", str(tmp_path / "labelme")]
+    assert main([*command, "--to-labelme"]) == 0
+    assert "3 LabelMe files are new" in capsys.readouterr().out
+    redrawn, other, _ = sorted((tmp_path / "labelme").iterdir())
+    redrawn.write_text("a day's work")
+    other.unlink()
+    assert main([*command, "--to-labelme"]) == 0
+    shown = capsys.readouterr().out
+    assert "2 files were there already" in shown and "1 LabelMe files are new" in shown
+    assert redrawn.read_text() == "a day's work" and other.exists()
+
+
+@pytest.mark.parametrize("option", ["--review", "--annotations"])
+def test_files_to_be_corrected_are_not_written_while_corrections_are_read(tmp_path, report, photos, capsys, option):
+    assert main(["corrections", str(report), "--photos", str(photos), "--out", str(tmp_path / "out"), "--to-labelme",
+                 option, str(tmp_path / "any.json")]) == 2
+    assert "one or the other" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_labelme_shapes(tmp_path, photos):
