@@ -89,9 +89,7 @@ def read_labelme(folder: Path | str, photos: Path | str) -> Iterator[tuple[str, 
             photo = Path(os.path.abspath(path.parent / content["imagePath"].replace("\\", "/")))
             name = photo.relative_to(root).as_posix() if photo.is_relative_to(root) else photo.name
             size = checked_size(path, photos, name, content["imageHeight"], content["imageWidth"])
-            mask = np.zeros(size, np.uint8)
-            for shape in content["shapes"]:
-                _paint(mask, shape, 0 if shape["label"] == "background" else _class(shape["label"], path))
+            mask = _painted(content["shapes"], size, path)
         except (KeyError, TypeError, ValueError, AttributeError, IndexError, OSError) as error:
             raise AnnotationError(f"{path}: not a complete LabelMe file ({type(error).__name__}: {error}). "
                                   "Save it again in LabelMe.") from error
@@ -112,17 +110,17 @@ def write_labelme(folder: Path | str, photo: Path | str, name: str, mask: np.nda
         The file's path.
     """
     folder = Path(folder)
-    rings = [(index, ring) for index in np.unique(mask[mask > 0]).tolist() for ring in trace(mask == index, tolerance)]
-    # Larger ones first: a hole erases what surrounds it, and what lies in the hole comes after it.
-    rings.sort(key=lambda entry: -abs(area(entry[1])))
-    shapes = [{"label": CLASS_NAMES[index] if area(ring) > 0 else "background", "points": ring.tolist(),
-               "group_id": None, "shape_type": "polygon", "flags": {}} for index, ring in rings]
-    content = {"version": "5.5.0", "flags": {}, "shapes": shapes,
+    content = {"version": "5.5.0", "flags": {}, "shapes": _shapes(mask, tolerance),
                "imagePath": Path(os.path.relpath(photo, folder)).as_posix(), "imageData": None,
                "imageHeight": mask.shape[0], "imageWidth": mask.shape[1]}
     path = labelme_path(folder, name)
     write_whole(path, lambda file: file.write(json.dumps(content).encode()))
     return path
+
+
+def through_labelme(mask: np.ndarray, tolerance: float = 1.0) -> np.ndarray:
+    """A mask as `read_labelme` gives it after `write_labelme`, whose polygons may stray from it, and nobody between."""
+    return _painted(_shapes(mask, tolerance), mask.shape, Path("LabelMe"))
 
 
 def labelme_path(folder: Path | str, name: str) -> Path:
@@ -190,6 +188,21 @@ def _segmented(segmentation: dict | list, size: tuple[int, int]) -> np.ndarray:
         raise ValueError(f"a mask of {segmentation['size']} for a photo of {size}")
     counts = segmentation["counts"]
     return decode_rle({"size": size, "counts": unpack_rle(counts) if isinstance(counts, str) else counts})
+
+
+def _shapes(mask: np.ndarray, tolerance: float) -> list[dict]:
+    rings = [(index, ring) for index in np.unique(mask[mask > 0]).tolist() for ring in trace(mask == index, tolerance)]
+    # Larger ones first: a hole erases what surrounds it, and what lies in the hole comes after it.
+    rings.sort(key=lambda entry: -abs(area(entry[1])))
+    return [{"label": CLASS_NAMES[index] if area(ring) > 0 else "background", "points": ring.tolist(),
+             "group_id": None, "shape_type": "polygon", "flags": {}} for index, ring in rings]
+
+
+def _painted(shapes: list[dict], size: tuple[int, int], path: Path) -> np.ndarray:
+    mask = np.zeros(size, np.uint8)
+    for shape in shapes:
+        _paint(mask, shape, 0 if shape["label"] == "background" else _class(shape["label"], path))
+    return mask
 
 
 def _paint(mask: np.ndarray, shape: dict, index: int) -> None:

@@ -1,15 +1,16 @@
 """The command `corrections`: what an inspector changed, as a data set to train on.
 
 Two ways to correct a report lead here: the review saved from its page (confirm, reject), and masks redrawn in an
-annotation tool (COCO or LabelMe files). A photo that nobody looked at stays out: the model's own answer teaches it
-nothing.
+annotation tool (COCO or LabelMe files). A photo that nobody judged or redrew stays out: the model's own answer teaches
+it nothing.
 """
 
 import argparse
 import csv
 import io
 import shutil
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Set
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from corroseg_utils.annotations import (
     labelme_path,
     read_annotations,
     read_json,
+    through_labelme,
     write_labelme,
 )
 from corroseg_utils.assets import safe_key
@@ -72,10 +74,10 @@ def reviewed_masks(report: Path | str, review: Path | str) -> Iterator[tuple[str
         AnnotationError: the review is about photos or findings that the report lacks, or was made of a report with
             other findings, so that its numbers mean others.
     """
-    ids = {photo["photo"]: photo["id"] for photo in read_json(Path(report) / "findings.json")["photos"]}
+    known = _results(report)
     verdicts, fingerprints = read_review(review)
     for name, judged in verdicts.items():
-        result = read_json(Path(report) / "photos" / f"{ids[name]}.json") if name in ids else {"findings": []}
+        result = read_json(known[name]) if name in known else {"findings": []}
         if not set(judged) <= {finding["finding"] for finding in result["findings"]}:
             raise AnnotationError(f"{review}: it speaks of {name!r} or a finding in it that {report} lacks. "
                                   "Give the report that it was made from.")
@@ -84,12 +86,43 @@ def reviewed_masks(report: Path | str, review: Path | str) -> Iterator[tuple[str
             raise AnnotationError(f"{review}: {report} has other findings in {name!r} than what was reviewed. Give "
                                   "the report that it was made from, or load the review in the page of this one, which "
                                   "keeps what still holds, judge the rest, and save it again.")
-        classes = [*(finding["class"] for finding in result["findings"]), "cor"]  # the last: what is not listed
-        mask = np.zeros((result["height"], result["width"]), np.uint8)
-        for number, (kind, segmentation) in enumerate(zip(classes, result["segmentations"], strict=True), 1):
-            if judged.get(number) != "reject":
-                mask[decode_rle(segmentation)] = CLASS_NAMES.index(kind)
+        yield name, _mask(result, {number for number, verdict in judged.items() if verdict == "reject"})
+
+
+def redrawn_masks(report: Path | str, photos: Path | str,
+                  annotations: Path | str) -> Iterator[tuple[str, np.ndarray]]:
+    """Masks of the annotated photos, see `read_annotations`, without those that are as the report had them.
+
+    A tool gives back every photo that it was given, and does not say which of them somebody looked at. How many are
+    left out is printed to standard error.
+    """
+    known, left_out = _results(report), 0
+    for name, mask in read_annotations(annotations, photos):
+        if name in known:
+            before = _mask(read_json(known[name]))
+            if np.array_equal(mask, through_labelme(before) if Path(annotations).is_dir() else before):
+                left_out += 1
+                continue
         yield name, mask
+    if left_out:
+        print(f"{annotations}: {left_out} photos are as the report had them and were left out; what is right as it is "
+              "can be confirmed in a review.", file=sys.stderr)
+
+
+def _results(report) -> dict[str, Path]:
+    """Photo name -> file with all that was found in it."""
+    photos = read_json(Path(report) / "findings.json")["photos"]
+    return {photo["photo"]: Path(report) / "photos" / f"{photo['id']}.json" for photo in photos}
+
+
+def _mask(result: dict, rejected: Set[int] = frozenset()) -> np.ndarray:
+    """What was found in a photo, uint8 (H, W) of class indices, without the findings of these numbers."""
+    classes = [*(finding["class"] for finding in result["findings"]), "cor"]  # the last: what is not listed
+    mask = np.zeros((result["height"], result["width"]), np.uint8)
+    for number, (kind, segmentation) in enumerate(zip(classes, result["segmentations"], strict=True), 1):
+        if number not in rejected:
+            mask[decode_rle(segmentation)] = CLASS_NAMES.index(kind)
+    return mask
 
 
 def corrections_to_dataset(report: Path | str, photos: Path | str, out: Path | str, review: Path | str | None = None,
@@ -103,7 +136,8 @@ def corrections_to_dataset(report: Path | str, photos: Path | str, out: Path | s
         photos: the folder of photos it was made from.
         out: folder for the data set.
         review: review saved from the page.
-        annotations: COCO file or folder of LabelMe files; a photo in both goes by these.
+        annotations: COCO file or folder of LabelMe files, see `redrawn_masks`; a photo that is redrawn there and
+            reviewed goes by these.
 
     Returns:
         Names of the photos written.
@@ -120,7 +154,7 @@ def corrections_to_dataset(report: Path | str, photos: Path | str, out: Path | s
         write_png(out / "masks" / f"{key}.png", mask)
         written[name] = (f"images/{image.name}", f"masks/{key}.png", assets.get(name, name))
     if not written:
-        raise AnnotationError("Nothing is corrected: give a review with verdicts, or annotations.")
+        raise AnnotationError("Nothing is corrected: give a review with verdicts, or masks that were redrawn.")
     table = io.StringIO()
     csv.writer(table, lineterminator="\n").writerows([("image", "mask", "group"), *written.values()])
     write_whole(out / "manifest.csv", lambda file: file.write(table.getvalue().encode()))
@@ -133,7 +167,7 @@ def _corrected(report, photos, review, annotations) -> Iterator[tuple[str, np.nd
             checked_size(review, photos, name, *mask.shape)
             yield name, mask
     if annotations:
-        yield from read_annotations(annotations, photos)
+        yield from redrawn_masks(report, photos, annotations)
 
 
 def _write_upright(photo: Path, copy: Path) -> Path:

@@ -275,6 +275,39 @@ def test_redrawn_masks_win_over_the_review(tmp_path, report, photos):
     assert sums == [100, 1800]
 
 
+@pytest.fixture
+def round_report(tmp_path, photos):
+    """A round finding, from which polygons with few corners stray."""
+    y, x = np.mgrid[:60, :80]
+    disc = (x - 40) ** 2 + (y - 30) ** 2 < 25**2
+    save(photos / "sub" / "CDM_2_b.png", np.where(disc[..., None], photo_with((0, 0, 80, 60)), photo_with()))
+    report_on(photos, tmp_path / "report")
+    return tmp_path / "report"
+
+
+@pytest.mark.parametrize("tool", ["coco", "labelme"])
+def test_photos_that_come_back_as_they_were_are_left_out(tmp_path, round_report, photos, capsys, tool):
+    command = ["corrections", str(round_report), "--photos", str(photos), "--out"]
+    path = round_report / "coco.json"
+    if tool == "labelme":
+        path = tmp_path / "labelme"
+        assert main([*command, str(path), "--to-labelme"]) == 0
+    assert main([*command, str(tmp_path / "data"), "--annotations", str(path)]) == 2
+    assert "3 photos are as the report had them" in capsys.readouterr().err
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_photo_that_was_not_redrawn_goes_by_its_review(tmp_path, report, photos):
+    content = json.loads((report / "coco.json").read_text())
+    assert content["images"][content["annotations"].pop()["image_id"] - 1]["file_name"] == "sub/CDM_2_b.png"
+    (tmp_path / "coco.json").write_text(json.dumps(content))
+    review = write_review(tmp_path / "review.json", {"CDM_1_a.png": {2: "reject"}})
+    names = corrections_to_dataset(report, photos, tmp_path / "data", review, tmp_path / "coco.json")
+    assert names == ["CDM_1_a.png", "sub/CDM_2_b.png"]
+    masks = sorted(np.asarray(Image.open(path)).sum() for path in (tmp_path / "data" / "masks").iterdir())
+    assert masks == [0, 1200]
+
+
 def test_turned_photos_are_stored_upright(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 3  # upside down: the size alone does not give it away
