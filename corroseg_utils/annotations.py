@@ -17,7 +17,7 @@ from corroseg_utils.assets import safe_key
 from corroseg_utils.dataset import CLASS_NAMES, PRECEDENCE
 from corroseg_utils.errors import CorrosegError
 from corroseg_utils.photos import photo_size, write_whole
-from corroseg_utils.polygons import area, fill, trace
+from corroseg_utils.polygons import area, fill, simplified, trace
 
 ALIASES = {"corrosion": "cor", "rust": "rus", "pitting": "pit", "loss of material": "lom"}
 
@@ -191,11 +191,12 @@ def _segmented(segmentation: dict | list, size: tuple[int, int]) -> np.ndarray:
 
 
 def _shapes(mask: np.ndarray, tolerance: float) -> list[dict]:
-    rings = [(index, ring) for index in np.unique(mask[mask > 0]).tolist() for ring in trace(mask == index, tolerance)]
+    rings = [(index, ring) for index in np.unique(mask[mask > 0]).tolist() for ring in trace(mask == index)]
     # Larger ones first: a hole erases what surrounds it, and what lies in the hole comes after it.
     rings.sort(key=lambda entry: -abs(area(entry[1])))
-    return [{"label": CLASS_NAMES[index] if area(ring) > 0 else "background", "points": ring.tolist(),
-             "group_id": None, "shape_type": "polygon", "flags": {}} for index, ring in rings]
+    return [{"label": CLASS_NAMES[index] if area(ring) > 0 else "background",
+             "points": simplified(ring, tolerance).tolist(), "group_id": None, "shape_type": "polygon", "flags": {}}
+            for index, ring in rings]
 
 
 def _painted(shapes: list[dict], size: tuple[int, int], path: Path) -> np.ndarray:

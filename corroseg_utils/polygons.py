@@ -34,11 +34,10 @@ def fill(rings: Sequence[np.ndarray], size: tuple[int, int]) -> np.ndarray:
     return np.logical_xor.accumulate(toggles[:, :width], axis=1)
 
 
-def trace(mask: np.ndarray, tolerance: float = 0.0) -> list[np.ndarray]:
+def trace(mask: np.ndarray) -> list[np.ndarray]:
     """Rings around a mask and its holes, largest first, so that painting them in turn gives the mask again.
 
-    mask: bool (H, W). tolerance: pixels by which a ring may stray to save corners (Douglas-Peucker); 0 is exact.
-    Returns int (n, 2) of x, y each; `area` is positive for an outline and negative for a hole.
+    mask: bool (H, W). Returns int (n, 2) of x, y each; `area` is positive for an outline and negative for a hole.
     """
     following = _edges(mask)
     rings = []
@@ -55,8 +54,19 @@ def trace(mask: np.ndarray, tolerance: float = 0.0) -> list[np.ndarray]:
             point = end
             if point == start:
                 break
-        rings.append(_corners(np.array(ring), tolerance))
-    return sorted((ring for ring in rings if len(ring) > 2), key=lambda ring: -abs(area(ring)))
+        rings.append(_corners(np.array(ring)))
+    return sorted(rings, key=lambda ring: -abs(area(ring)))
+
+
+def simplified(ring: np.ndarray, tolerance: float) -> np.ndarray:
+    """A ring of `trace` that may stray by so many pixels to have fewer corners (Douglas-Peucker); 0 is exact.
+
+    A ring so thin that nothing would be left of it stays as it is.
+    """
+    if tolerance <= 0:
+        return ring
+    few = cv2.approxPolyDP(ring.astype(np.int32)[:, None], tolerance, closed=True)[:, 0]
+    return few if len(few) > 2 else ring
 
 
 def area(ring: np.ndarray) -> float:
@@ -87,10 +97,7 @@ def _sharper_turn(ring: list[tuple[int, int]], ends: list[tuple[int, int]]) -> i
     return max(range(len(ends)), key=lambda i: (x1 - x0) * (ends[i][1] - y1) - (y1 - y0) * (ends[i][0] - x1))
 
 
-def _corners(ring: np.ndarray, tolerance: float) -> np.ndarray:
-    """The ring without the points on its straight stretches, and simplified further if a tolerance allows."""
+def _corners(ring: np.ndarray) -> np.ndarray:
+    """The ring without the points on its straight stretches."""
     before, after = ring - np.roll(ring, 1, axis=0), np.roll(ring, -1, axis=0) - ring
-    ring = ring[(before != after).any(axis=1)]
-    if tolerance > 0:
-        ring = cv2.approxPolyDP(ring.astype(np.int32)[:, None], tolerance, closed=True)[:, 0]
-    return ring
+    return ring[(before != after).any(axis=1)]

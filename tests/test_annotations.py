@@ -13,6 +13,7 @@ from corroseg_utils.annotations import (
     encode_rle,
     read_coco,
     read_labelme,
+    through_labelme,
     unpack_rle,
     write_labelme,
 )
@@ -179,6 +180,15 @@ def test_labelme_with_tolerance_has_few_corners_and_stays_close(tmp_path, photos
     ((name, again),) = read_labelme(tmp_path / "labelme", photos)
     assert name == "sub/CDM_2_b.png"
     assert (again != mask).sum() < 0.05 * mask.sum()
+
+
+def test_labelme_with_tolerance_loses_no_thin_region(tmp_path):
+    mask = np.zeros((60, 80), np.uint8)
+    mask[5, 5:40] = 1  # a crack, one pixel wide
+    mask[30, 30] = 2
+    mask[40:50, 40:50] = 3
+    mask[44, 44] = 0
+    np.testing.assert_array_equal(through_labelme(mask), mask)
 
 
 def test_labelme_files_that_are_there_stay_as_they_are(tmp_path, report, photos, capsys):
