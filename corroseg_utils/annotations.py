@@ -192,8 +192,8 @@ def _segmented(segmentation: dict | list, size: tuple[int, int]) -> np.ndarray:
 
 def _shapes(mask: np.ndarray, tolerance: float) -> list[dict]:
     rings = [(index, ring) for index in np.unique(mask[mask > 0]).tolist() for ring in trace(mask == index)]
-    # Larger ones first: a hole erases what surrounds it, and what lies in the hole comes after it.
-    rings.sort(key=lambda entry: -abs(area(entry[1])))
+    # Larger ones first: a hole erases what surrounds it, and what lies in the hole, or fills it, comes after it.
+    rings.sort(key=lambda entry: (-abs(area(entry[1])), area(entry[1])))
     return [{"label": CLASS_NAMES[index] if area(ring) > 0 else "background",
              "points": simplified(ring, tolerance).tolist(), "group_id": None, "shape_type": "polygon", "flags": {}}
             for index, ring in rings]

@@ -191,6 +191,22 @@ def test_labelme_with_tolerance_loses_no_thin_region(tmp_path):
     np.testing.assert_array_equal(through_labelme(mask), mask)
 
 
+@pytest.mark.parametrize(("hole_of", "island"), [(1, 3), (3, 1)])
+def test_labelme_keeps_an_island_that_fills_a_hole(hole_of, island):
+    y, x = np.mgrid[:60, :80]
+    disc = (x - 40) ** 2 + (y - 30) ** 2 < 20**2
+    mask = np.where(disc, island, hole_of).astype(np.uint8)
+    np.testing.assert_array_equal(through_labelme(mask, tolerance=0), mask)
+    assert (through_labelme(mask) != mask).sum() < 0.1 * disc.sum()
+
+
+def test_labelme_of_any_classes_side_by_side_is_exact():
+    rng = np.random.default_rng(4)
+    for _ in range(60):
+        mask = rng.choice(5, rng.integers(1, 12, 2), p=[0.1, 0.1, 0.1, 0.6, 0.1]).astype(np.uint8)
+        np.testing.assert_array_equal(through_labelme(mask, tolerance=0), mask)
+
+
 def test_labelme_files_that_are_there_stay_as_they_are(tmp_path, report, photos, capsys):
     command = ["corrections", str(report), "--photos", str(photos), "--out", str(tmp_path / "labelme")]
     assert main([*command, "--to-labelme"]) == 0
