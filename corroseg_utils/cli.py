@@ -111,6 +111,9 @@ def _add_train(commands) -> None:
     parser.add_argument("--batch-size", type=_count, default=16, metavar="N", help="photos a batch")
     parser.add_argument("--learning-rate", type=_rate, default=1e-3, metavar="R", help="at the start; falls to 0")
     parser.add_argument("--weights", metavar="PATH", help="start the whole network from this model file")
+    parser.add_argument("--keep-start", type=_probability, default=0.0, metavar="S",
+                        help="with --weights: the result is the mean of these weights and the trained ones, and this "
+                             "the share of the former; keeps more of what the model knew before")
     parser.add_argument("--classes", choices=("corrosion", "damage", "condition"), default="corrosion",
                         help="what to tell apart: corrosion from background, the damage classes cor, rus, pit and lom, "
                              "or the conditions fair, poor and severe (mask values 1, 2 and 3)")
@@ -122,7 +125,7 @@ def _add_train(commands) -> None:
     parser.add_argument("--paste", type=_probability, default=0.0, metavar="P",
                         help="probability that damage of another photo is pasted in")
     parser.add_argument("--source-weights", nargs="+", type=_weight, default=[], metavar="SOURCE=W",
-                        help="how often to draw the photos of a source; 1 for those not named")
+                        help="how often to draw the photos of a source, 0 for never; 1 for those not named")
     parser.add_argument("--extra", type=Path, metavar="DATA",
                         help="train also on the training photos of this data set, as the source extra")
     parser.add_argument("--close-gaps", type=_count, default=0, metavar="PX",
@@ -156,6 +159,8 @@ def _train(options: argparse.Namespace) -> int:
         raise CorrosegError(f"--crop {options.crop[0]:g} {options.crop[1]:g}: give the smaller side first.")
     if options.threshold is not None and not options.all:
         raise CorrosegError("--threshold goes with --all; without it the validation photos choose the threshold.")
+    if options.keep_start and not options.weights:
+        raise CorrosegError("--keep-start keeps a share of the --weights that the training starts from. Give both.")
     from corroseg_utils.augment import INSPECTION
     from corroseg_utils.dataset import read_data
     from corroseg_utils.training import Recipe
@@ -166,6 +171,7 @@ def _train(options: argparse.Namespace) -> int:
                     ema=options.ema, patience=options.patience, seed=options.seed,
                     augmentation=replace(INSPECTION, crop=tuple(options.crop), paste=options.paste))
     setup = Setup(network=options.network, alpha=options.alpha, classes=options.classes, weights=options.weights,
+                  keep_start=options.keep_start,
                   encoder_weights=None if options.encoder_weights == "none" else options.encoder_weights,
                   photo_size=options.photo_size, view=options.view, freeze_encoder=options.freeze_encoder,
                   train_batch_norm=options.train_batch_norm, source_weights=dict(options.source_weights),
@@ -277,8 +283,8 @@ def _checked(manifest, skip_bad: bool):
 
 def _weight(text: str) -> tuple[str, float]:
     source, sign, weight = text.partition("=")
-    if not sign or not float(weight) > 0:
-        raise argparse.ArgumentTypeError(f"{text} is not like web=0.5, with a number above 0")
+    if not sign or not 0 <= float(weight) < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not like web=0.5, with a number from 0 on")
     return source, float(weight)
 
 

@@ -5,7 +5,8 @@
 DATA is a manifest CSV with a fold column, or, with --by-source, a source column. Run the same command again after an
 interruption: it goes on where it stopped. DIR/results.json holds the scores, DIR/<part>/ each training, and
 DIR/<part>/photos.csv its pixel counts photo by photo; with --classes damage or condition, DIR/<part>/classes.json holds
-its scores class by class.
+its scores class by class. {part} in an option stands for the part's name: with --weights FIRST/{part}/model.npz each
+training goes on from that of another cross-validation for the same part.
 """
 
 import argparse
@@ -89,7 +90,8 @@ def held_out_counts(data: Path, out: Path, part: int | str, train_options: Seque
         if not (out / "model.npz").is_file():
             hold_out = ["--fold", str(part)] if isinstance(part, int) else ["--held-out-source", part]
             hold_out += ["--source", source] if source else []
-            if cli.main(["train", str(data), "--out", str(out), *hold_out, *train_options]):
+            options = [option.replace("{part}", name_of(part)) for option in train_options]
+            if cli.main(["train", str(data), "--out", str(out), *hold_out, *options]):
                 raise CorrosegError(f"{out}: the training without part {part} failed; see above.")
             keras.utils.clear_session()  # one process trains many models
         manifest = read_data(data)

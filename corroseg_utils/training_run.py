@@ -14,7 +14,7 @@ from corroseg_utils.dataset import CLASS_NAMES, DataError, load_arrays
 from corroseg_utils.evaluation import best_threshold
 from corroseg_utils.segmenter import keras_segmenter
 from corroseg_utils.training import Recipe, TrainingError, same_as_stored, train
-from corroseg_utils.weights import save_model, start_from
+from corroseg_utils.weights import read_about, save_model, start_from
 
 CLASSES = {"corrosion": ("background", "corrosion"), "damage": CLASS_NAMES,
            "condition": ("background", "fair", "poor", "severe")}
@@ -32,6 +32,8 @@ class Setup:
         classes: a name in CLASSES.
         encoder_weights: see `weights.load_encoder`.
         weights: model file to start the whole network from, instead of the encoder alone.
+        keep_start: share of the weights to start from in the result, 0-1: the mean of both keeps more of what the model
+            knew before than the trained ones alone (Wortsman et al. 2022, arXiv 2109.01903).
         photo_size: training photos are squeezed to this square in pixels before crops are cut from them.
         view: the square at which the model is validated and used; `photo_size` when None. The best one need not show
             damage as large as the training crops do: see data/weights/training/README.md.
@@ -51,6 +53,7 @@ class Setup:
     classes: str = "corrosion"
     encoder_weights: str | None = "corroseg"
     weights: str | None = None
+    keep_start: float = 0.0
     photo_size: int = 512
     view: int | None = None
     freeze_encoder: bool = False
@@ -75,13 +78,17 @@ def train_model(manifest: pd.DataFrame, out: Path | str, recipe: Recipe, setup: 
 
     Raises:
         DataError: a split is empty, a mask holds a class that the model shall not know, or a named source is missing.
-        TrainingError: `out` holds another training, or the network of 2020 would be trained and used at two sizes.
+        TrainingError: `out` holds another training, the network of 2020 would be trained and used at two sizes, or a
+            share of a model with other classes shall be kept.
         ModelError: the weights to start from are missing or belong to another network.
     """
     out, names, view = Path(out), CLASSES[setup.classes], setup.view or setup.photo_size
     if setup.network == "unet_2020" and recipe.size != view:
         raise TrainingError(f"unet_2020 is made for one size, but crops are of {recipe.size} pixels and the view of "
                             f"{view}. Give --size and --view the same number, such as 128.")
+    if setup.keep_start and len(read_about(setup.weights).get("classes", ())) != len(names):
+        raise TrainingError(f"{setup.weights} knows other classes, so there is no mean of its weights and the trained "
+                            f"ones. Leave out --keep-start, or give a model of {', '.join(names)}.")
     splits = ("train", "validation") if setup.validate else ("train",)
     parts = {split: manifest[manifest["split"] == split] for split in splits}
     for split, part in parts.items():
@@ -101,7 +108,11 @@ def train_model(manifest: pd.DataFrame, out: Path | str, recipe: Recipe, setup: 
     pairs = {split: _load_pairs(part, setup.photo_size if split == "train" else view, setup)
              for split, part in parts.items()}
     same_as_stored(out / "setup.json", asdict(setup))
+    start = model.get_weights()
     train(model, pairs["train"], pairs.get("validation"), out, recipe, [EpochLine(recipe.epochs)], photo_weights)
+    if setup.keep_start:
+        model.set_weights([setup.keep_start * before + (1 - setup.keep_start) * after
+                           for before, after in zip(start, model.get_weights(), strict=True)])
     about = {"network": setup.network, "alpha": setup.alpha, "classes": list(names), "size": view,
              "threshold": setup.threshold, "version": __version__}
     if setup.validate:
@@ -141,7 +152,10 @@ def _photo_weights(manifest: pd.DataFrame, source_weights: dict[str, float]) -> 
     missing = sorted(set(source_weights) - set(sources))
     if missing:
         raise DataError(f"No photo has the source {missing[0]!r}. There are {sorted(set(sources.dropna()))}.")
-    return np.array([source_weights.get(source, 1.0) for source in sources[manifest["split"] == "train"]])
+    weights = np.array([source_weights.get(source, 1.0) for source in sources[manifest["split"] == "train"]])
+    if not weights.any():
+        raise DataError("All sources of the training photos have weight 0. Give one of them more.")
+    return weights
 
 
 class EpochLine(keras.callbacks.Callback):

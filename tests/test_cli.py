@@ -271,9 +271,30 @@ def test_photos_of_another_data_set_are_added(shared_data_2020, data_2020, tmp_p
     assert training_run._photo_weights(held_out, {"extra": 2.0}).tolist() == 4 * [1]  # named, and held out
     with pytest.raises(training_run.DataError, match="No photo has the source 'x'"):
         training_run._photo_weights(seen["photos"], {"x": 2.0})
-    for wrong in ("extra", "extra=0", "extra=a"):
+    assert main([*command, "--source-weights", "extra=0"]) == 0
+    assert training_run._photo_weights(seen["photos"], seen["setup"].source_weights).tolist() == 4 * [1] + 4 * [0]
+    with pytest.raises(training_run.DataError, match="weight 0"):
+        training_run._photo_weights(seen["photos"].assign(source="extra"), {"extra": 0.0})
+    for wrong in ("extra", "extra=-1", "extra=inf", "extra=nan", "extra=a"):
         with pytest.raises(SystemExit):
             main([*command, "--source-weights", wrong])
+
+
+def test_a_share_of_the_start_is_kept(shared_data_2020, model_file, tmp_path, monkeypatch, capsys):
+    from corroseg_utils import training_run
+    from corroseg_utils.weights import build_model
+
+    monkeypatch.setattr(training_run, "train", lambda model, *rest: model.set_weights(
+        [weights + 1 for weights in model.get_weights()]))
+    command = ["train", str(shared_data_2020), *TINY_TRAINING[2:], "--alpha", "0.35", "--all", "--keep-start", "0.75"]
+    assert main([*command, "--weights", str(model_file), "--out", str(tmp_path)]) == 0
+    kept, start = (build_model(path).get_weights() for path in (tmp_path / "model.npz", model_file))
+    for before, after in zip(start, kept, strict=True):
+        np.testing.assert_allclose(after, before + 0.25, rtol=2e-3, atol=1e-4)  # stored as float16
+    assert main([*command, "--out", str(tmp_path)]) == 2
+    assert "Give both" in capsys.readouterr().err
+    assert main([*command, "--weights", str(model_file), "--out", str(tmp_path), "--classes", "damage"]) == 2
+    assert "knows other classes" in capsys.readouterr().err
 
 
 def test_all_photos_but_those_held_out(shared_data_2020, tmp_path, monkeypatch, capsys):

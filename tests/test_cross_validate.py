@@ -132,6 +132,11 @@ def test_one_source_is_left_out_at_a_time(data, tmp_path, quick):
     assert pd.read_csv(tmp_path / "a" / "photos.csv")["source"].unique() == ["a"]
 
 
+def test_each_training_may_go_on_from_one_of_its_own_part(data, tmp_path, quick):
+    assert main([str(data), "--out", str(tmp_path), "--weights", "first/{part}/model.npz"]) == 0
+    assert [asked[-1] for asked in quick] == ["first/fold0/model.npz", "first/fold1/model.npz"]
+
+
 def test_a_source_alone(data, tmp_path, quick):
     assert main([str(data), "--out", str(tmp_path), "--source", "b"]) == 0
     assert all(asked[6:8] == ["--source", "b"] for asked in quick)
