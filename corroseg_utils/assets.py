@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from corroseg_utils.dataset import DataError, job_of
-from corroseg_utils.photos import PHOTO_SUFFIXES, printable
+from corroseg_utils.dataset import JOB, DataError
+from corroseg_utils.photos import PHOTO_SUFFIXES, holds_report, printable
 
 
 class Entry(NamedTuple):
@@ -30,21 +30,26 @@ class Entry(NamedTuple):
     region: tuple[float, float, float, float] | None = None
 
 
-def list_photos(folder: Path | str, out: Path | str) -> list[Path]:
-    """Photo files in a folder and the folders below it, sorted by name; `out` and what lies in it is left
-    out.
+def list_photos(folder: Path | str, out: Path | str, steel: Path | str | None = None) -> list[Path]:
+    """Photo files in a folder and the folders below it, sorted by name.
 
-    Links to folders are not followed, and only regular files count: reading a pipe or a device could block.
+    What is no photo is left out: `out`, folders of earlier reports, and the masks in the folder `steel`. Links to
+    folders are not followed, and only regular files count: reading a pipe or a device could block.
     Raises DataError if the folder is none or holds no photo.
     """
-    folder, out = Path(folder), Path(out).resolve()
+    folder, left_out = Path(folder), [Path(path).resolve() for path in (out, steel) if path is not None]
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder. Give the folder that holds the photos.")
     found = []
     for here, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if (Path(here) / name).resolve() != out]
+        folders[:] = [name for name in folders if (Path(here) / name).resolve() not in left_out
+                      and not holds_report(Path(here) / name)]
         paths = (Path(here) / name for name in files)
         found += [path for path in paths if path.suffix.lower() in PHOTO_SUFFIXES and path.is_file()]
+    if steel is not None:  # masks may lie beside the photos
+        masks = {(Path(steel) / path.relative_to(folder)).with_suffix(".png").resolve()
+                 for path in found if path.suffix.lower() != ".png"}
+        found = [path for path in found if path.resolve() not in masks]
     if not found:
         raise DataError(f"{folder}: no photo here. Photos end in {', '.join(sorted(PHOTO_SUFFIXES))}.")
     return sorted(found, key=lambda path: os.fsencode(path.relative_to(folder).as_posix()))
@@ -70,9 +75,9 @@ def group_photos(photos: list[Path], folder: Path | str, by: str = "job") -> lis
         name = printable(relative.as_posix())
         row = dict(table.get(name) or table.get(relative.name) or {})
         if not row.get("asset"):
-            job = job_of(path.stem)
+            job = JOB.match(path.stem)
             parent = folder.resolve().name if relative.parent == Path() else relative.parent.as_posix()
-            row["asset"] = printable(job if by != "folder" and job != path.stem else parent)
+            row["asset"] = printable(job[0] if by != "folder" and job else parent)
         entries.append(Entry(path, name, safe_key(relative.as_posix()), **row))
     return entries
 
@@ -118,8 +123,12 @@ def _read_table(path: Path) -> dict[str, dict]:
         raise DataError(f"{path}: lacks the column {' and '.join(sorted(missing))}. "
                         "It needs photo and asset, separated by a comma, and may have place, date and region.")
     rows = {}
-    for row in table.to_dict("records"):
+    for number, row in enumerate(table.to_dict("records"), 2):  # line 1 holds the names of the columns
+        if not any(str(cell).strip() for cell in row.values()):  # spreadsheets add such lines at the end
+            continue
         photo = row["photo"].strip().replace("\\", "/")
+        if not photo:
+            raise DataError(f"{path}: line {number} names no photo. Fill its cell, or remove the line.")
         if photo in rows:
             raise DataError(f"{path}: names the photo {photo!r} twice. Keep one of the rows.")
         entry = {key: printable(row[key].strip()) for key in ("asset", "place", "date") if key in row}

@@ -16,6 +16,7 @@ from corroseg_utils.errors import CorrosegError
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported, or its start-up notes drown ours
 
 EXIT_CODES = "Exit codes: 0 all done, 1 some photos failed (the others are done), 2 wrong usage."
+DATA_EXIT_CODES = "Exit codes: 0 all done (--skip-bad lists what it leaves out), 2 wrong usage or bad photos."
 DATA_HELP = ("a folder in the 2020 layout (support_dataset.csv, photos/, masks/), a folder with images/ and masks/, "
              "or a manifest CSV with the columns image and mask")
 
@@ -31,11 +32,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for add_parser in (_add_segment, _add_train, _add_evaluate, export.add_parser, benchmark.add_parser):
         add_parser(commands)
     if not arguments or arguments[0] not in commands.choices:
-        for add_parser in _report_parsers():
-            add_parser(commands)
+        try:
+            for add_parser in _report_parsers():
+                add_parser(commands)
+        except ImportError as error:
+            if arguments and arguments[0] in ("report", "corrections", "trends"):
+                return _not_installed(arguments[0], error)
     options = parser.parse_args(arguments)
     try:
         return options.run(options)
+    except ImportError as error:
+        return _not_installed(arguments[0], error)
     except (CorrosegError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -47,11 +54,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _report_parsers():
     """The commands around reports. They need OpenCV and pandas, which the other commands shall not wait for, and which
     a small computer that only segments has not."""
-    try:
-        from corroseg_utils import corrections, report, trends
-    except ImportError:
-        return ()
+    from corroseg_utils import corrections, report, trends
+
     return report.add_parser, corrections.add_parser, trends.add_parser
+
+
+def _not_installed(command: str, error: ImportError) -> int:
+    print(f"error: {command} needs more than is installed here ({error}). Install it: "
+          "pip install -r requirements.txt", file=sys.stderr)
+    return 2
 
 
 def _add_segment(commands) -> None:
@@ -90,7 +101,7 @@ def _add_train(commands) -> None:
         "train", help="train a model on your own data", formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         description="Train a model. Run the same command again after an interruption: it goes on where it stopped. "
                     "OUT/model.npz is the result; OUT/log.csv, OUT/recipe.json and OUT/tensorboard say how it came "
-                    "to be.", epilog=EXIT_CODES)
+                    "to be.", epilog=DATA_EXIT_CODES)
     parser.add_argument("data", metavar="DATA", type=Path, help=DATA_HELP)
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for the results")
     parser.add_argument("--network", choices=("edge_unet", "unet_2020"), default="edge_unet", help="see lesson 03")
@@ -140,7 +151,7 @@ def _add_train(commands) -> None:
     parser.add_argument("--all", action="store_true",
                         help="train on every photo that is not held out, whatever its split: for a recipe already "
                              "chosen; the last epoch counts")
-    parser.add_argument("--threshold", type=_probability, metavar="T",
+    parser.add_argument("--threshold", type=_rate, metavar="T",
                         help="with --all: probability from which the model marks a pixel, 0.5 if not given; without "
                              "--all the validation photos choose it")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of weights, shuffling and augmentation")
@@ -192,7 +203,7 @@ def _train(options: argparse.Namespace) -> int:
 
 def _add_evaluate(commands) -> None:
     parser = commands.add_parser(
-        "evaluate", help="score a model on photos with masks", epilog=EXIT_CODES,
+        "evaluate", help="score a model on photos with masks", epilog=DATA_EXIT_CODES,
         description="Pooled IoU, F1, precision and recall of corrosion at the photos' own size, with a 95 %% interval "
                     "by bootstrap over groups.")
     parser.add_argument("data", metavar="DATA", type=Path, help=DATA_HELP)
@@ -261,10 +272,13 @@ def _manifest(options: argparse.Namespace):
 
     manifest, source = read_data(options.data), options.source
     # Held out before anything is left away: a scene goes to the fold of its first photo, which must stay the same one.
-    if options.fold is not None:
-        manifest = hold_out_fold(manifest, options.fold)
-    elif options.held_out_source is not None:
-        manifest = hold_out_source(manifest, options.held_out_source)
+    try:
+        if options.fold is not None:
+            manifest = hold_out_fold(manifest, options.fold)
+        elif options.held_out_source is not None:
+            manifest = hold_out_source(manifest, options.held_out_source)
+    except DataError as error:
+        raise DataError(f"{options.data}: {error}") from error
     if source is not None:
         if "source" not in manifest or source not in set(manifest["source"]):
             raise DataError(f"{options.data}: there is no source {source!r} in it.")

@@ -32,7 +32,7 @@ SPLITS = ("train", "validation", "test")
 EMPTY_SLOT = "nothing"  # the word that stands in a free mask slot of the 2020 table
 
 _MASK_NAME = re.compile(r"^_(?P<name>[a-z]+)(?P<grade>\d+)_(?P<photo>.+)$")
-_JOB = re.compile(r"^(CDM|CDS)_\d+")
+JOB = re.compile(r"^(CDM|CDS)_\d+")
 
 
 class DataError(CorrosegError):
@@ -157,7 +157,7 @@ def parse_finding(path: Path) -> Finding:
 
 def job_of(stem: str) -> str:
     """Inspection job of a photo: `CDM_<number>` or `CDS_<number>`, else the whole name (a group of its own)."""
-    match = _JOB.match(stem)
+    match = JOB.match(stem)
     return match[0] if match else stem
 
 

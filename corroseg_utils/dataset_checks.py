@@ -39,8 +39,8 @@ def checked(manifest: pd.DataFrame, skip_bad: bool = False, progress: bool = Fal
     """
     problems, bad_rows = check_data(manifest, progress)
     if problems and not skip_bad:
-        raise DataError(f"{len(problems)} problem(s) found; mend them, or pass skip_bad to leave those photos out:\n"
-                        + "\n".join(f"  {problem}" for problem in problems))
+        raise DataError(f"{len(problems)} problem(s) found; mend them, or pass skip_bad (--skip-bad) to leave those "
+                        "photos out:\n" + "\n".join(f"  {problem}" for problem in problems))
     sound = manifest[~np.isin(np.arange(len(manifest)), sorted(bad_rows))].reset_index(drop=True)
     if sound.empty:
         raise DataError("No sound photo is left in this data set.\n" + "\n".join(f"  {p}" for p in problems))

@@ -18,8 +18,7 @@ def hold_out_fold(manifest: pd.DataFrame, fold: int) -> pd.DataFrame:
     Raises:
         DataError: the manifest has no such fold.
     """
-    if "fold" not in manifest or fold not in set(manifest["fold"]):
-        raise DataError(f"The manifest has no fold {fold}. Give a manifest CSV with a fold column.")
+    _check(manifest, "fold", fold)
     manifest = _join_scenes(manifest)
     manifest["fold"] = manifest.groupby("group")["fold"].transform("first")
     return _hold_out(manifest, manifest["fold"] == fold)
@@ -33,12 +32,20 @@ def hold_out_source(manifest: pd.DataFrame, source: str) -> pd.DataFrame:
     Raises:
         DataError: the manifest has no such source.
     """
-    if "source" not in manifest or source not in set(manifest["source"]):
-        raise DataError(f"The manifest has no source {source!r}. Give a manifest CSV with a source column.")
+    _check(manifest, "source", source)
     manifest = _join_scenes(manifest)
     held_out = manifest["source"] == source
     kept = held_out | ~manifest["group"].isin(manifest["group"][held_out])
     return _hold_out(manifest[kept], held_out[kept])
+
+
+def _check(manifest: pd.DataFrame, column: str, value: int | str) -> None:
+    if column not in manifest:
+        raise DataError(f"There is no column {column!r} in this data set. Give a manifest CSV with one.")
+    found = manifest[column].dropna().unique().tolist()
+    if value not in found:
+        raise DataError(f"There is no {column} {value!r} in this data set. "
+                        f"There are {', '.join(sorted(map(str, found)))}.")
 
 
 def _join_scenes(manifest: pd.DataFrame) -> pd.DataFrame:

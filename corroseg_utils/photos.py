@@ -210,6 +210,11 @@ def _explained(path: Path | str) -> Iterator[None]:
                          "Copy it again from the camera, or leave it out") from error
 
 
+def holds_report(folder: Path) -> bool:
+    """Whether `report` has written, or is writing, into this folder: its pictures are no photos."""
+    return (folder / "findings.json").is_file() or ((folder / ".lock").is_file() and (folder / "photos").is_dir())
+
+
 def printable(text: str) -> str:
     """Text that every file and terminal can take: bytes that are no UTF-8 become \\xNN, control characters
     too."""

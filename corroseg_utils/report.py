@@ -70,6 +70,9 @@ def make_report(photos: Path | str, out: Path | str, segmenter, *, by: str = "jo
         raise CorrosegError(f"This model tells {', '.join(segmenter.classes[1:])} apart. A report needs one that was "
                             "trained with --classes corrosion or damage.")
     threshold = segmenter.threshold if settings.threshold is None else settings.threshold
+    if not 0 < threshold < 1:
+        raise CorrosegError(f"The threshold is {threshold:g}: every pixel would be marked, or none. "
+                            "Give one between 0 and 1 with --threshold.")
     if settings.sure is not None and settings.sure < threshold:
         raise CorrosegError(f"sure is {settings.sure:g}, below the threshold {threshold:g}: it would demand nothing. "
                             "Give a higher one, or none.")
@@ -77,7 +80,7 @@ def make_report(photos: Path | str, out: Path | str, segmenter, *, by: str = "jo
     if photos.resolve() == out.resolve() or photos.resolve().is_relative_to(results.resolve()):
         raise CorrosegError(f"{out}: the report keeps pictures in its folder photos, which here would lie among the "
                             f"photos of {photos}. Give another folder, such as {photos / 'report'}.")
-    entries = group_photos(list_photos(photos, out), photos, by)
+    entries = group_photos(list_photos(photos, out, settings.steel), photos, by)
     if settings.steel and not any(_steel_mask(entry, settings.steel) for entry in entries):
         raise CorrosegError(f"{settings.steel}: no steel mask fits a photo. The first photo, {entries[0].name}, would "
                             f"have {Path(entries[0].name).with_suffix('.png')}.")
@@ -194,11 +197,16 @@ def _surface(entry: Entry, photo: ReadPhoto, steel: Path | None) -> Surface:
             raise PhotoError(mask, f"its {values.shape[1]} x {values.shape[0]} pixels do not fit a photo of "
                              f"{photo.width} x {photo.height}", "Draw it on the upright photo")
         pixels &= resize_mask((values > 0).astype(np.uint8), (width, height)) > 0
+        if not pixels.any():
+            raise PhotoError(mask, "it marks no steel", "Draw it, or remove it")
     if entry.region:
         left, top, right, bottom = (round(v * n) for v, n in zip(entry.region, [width, height] * 2, strict=True))
         region = np.zeros((height, width), bool)
         region[top:bottom, left:right] = True
         kind, pixels = ("region" if kind == "photo" else "steel mask in region"), pixels & region
+        if not pixels.any():
+            raise PhotoError(entry.path, "there is no steel in its region, or the region is less than a pixel",
+                             "Correct the region in the table of assets, or the steel mask")
     return Surface(kind, None if kind == "photo" else pixels)
 
 

@@ -1,6 +1,7 @@
 """Masks and overlays for many photos: what `python -m corroseg_utils segment` does."""
 
 import csv
+import errno
 import io
 import time
 from collections.abc import Iterable, Sequence
@@ -13,10 +14,12 @@ from corroseg_utils.overlay import overlay
 from corroseg_utils.photos import (
     PHOTO_SUFFIXES,
     PhotoError,
+    holds_report,
     photo_size,
     printable,
     read_photo,
     resize_mask,
+    resize_photo,
     write_jpeg,
     write_png,
     write_whole,
@@ -24,7 +27,8 @@ from corroseg_utils.photos import (
 from corroseg_utils.segmenter import READ_SIDE, Segmenter
 from corroseg_utils.tiles import enlarged_bands, open_at, scaled_bands, scaled_size, whole_bands
 
-MASK_END, OVERLAY_END = "_mask.png", "_overlay.jpg"
+MASK_END, OVERLAY_END, SUMMARY = "_mask.png", "_overlay.jpg", "summary.csv"
+JPEG_SIDE = 65500  # pixels, the most that libjpeg writes
 COLUMNS = ("photo", "width", "height", "corroded_percent", "seconds", "error")
 
 
@@ -32,7 +36,8 @@ def segment_photos(segmenter: Segmenter, photos: Sequence[Path], out: Path | str
                    scale: float | None = None) -> list[dict]:
     """Write mask, overlay and one row of summary.csv for each photo.
 
-    A photo that cannot be used gets a row with its error; the others are still done.
+    A photo that cannot be used, or whose results cannot be written, gets a row with its error; the others are still
+    done.
 
     Args:
         segmenter: the model.
@@ -44,28 +49,43 @@ def segment_photos(segmenter: Segmenter, photos: Sequence[Path], out: Path | str
 
     Returns:
         The rows of summary.csv, `error` empty where all went well.
+
+    Raises:
+        CorrosegError: a file of the name of a result is there already, and was not made by an earlier run.
     """
     from tqdm import tqdm
 
-    out, rows = Path(out), []
+    out, rows, names = Path(out), [], output_names(photos)
+    if not (out / SUMMARY).is_file():  # only an earlier run's results may be replaced
+        for path in (out / f"{name}{end}" for name in names for end in (MASK_END, OVERLAY_END)):
+            if path.exists():
+                raise CorrosegError(f"{path}: this file is there already, and no {SUMMARY} beside it says that it is a "
+                                    "result. Give another folder with --out, or move the file.")
+        _write_summary(out / SUMMARY, [])
     try:
-        for photo, name in tqdm(list(zip(photos, output_names(photos), strict=True)), "segmenting"):
+        for photo, name in tqdm(list(zip(photos, names, strict=True)), "segmenting"):
             start = time.perf_counter()
             try:
                 row = _segment(segmenter, photo, out, name, scale)
             except PhotoError as error:
                 row = {"error": printable(str(error))}
+            except OSError as error:
+                if error.errno in (errno.ENOSPC, errno.EDQUOT):  # no room for the others either
+                    raise
+                row = {"error": printable(f"{photo}: its results cannot be written ({error}). Give it a shorter name, "
+                                          "or another --out.")}
             row["seconds"] = round(time.perf_counter() - start, 3)
             rows.append({"photo": printable(str(photo)), "error": "", **row})
     finally:  # also when stopped by hand: what is done is listed
-        _write_summary(out / "summary.csv", rows)
+        _write_summary(out / SUMMARY, rows)
     return rows
 
 
 def find_photos(paths: Iterable[Path | str], out: Path | str) -> list[Path]:
     """All photos of the given files and folders, each once, sorted within a folder.
 
-    Masks and overlays that an earlier run left in `out` are no photos, should `out` lie in or be one of the folders.
+    Masks and overlays that an earlier run left in `out` are no photos, should `out` lie in or be one of the folders;
+    nor are the pictures of a report.
 
     Raises:
         CorrosegError: a path does not exist, or no photo is found.
@@ -76,6 +96,7 @@ def find_photos(paths: Iterable[Path | str], out: Path | str) -> list[Path]:
             raise CorrosegError(f"{path}: there is no such file or folder. Check the name.")
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
             is_result = file.name.endswith((MASK_END, OVERLAY_END)) and file.parent.resolve() == out
+            is_result |= file != path and file.parent.name == "photos" and holds_report(file.parent.parent)
             is_photo = file.suffix.lower() in PHOTO_SUFFIXES and not file.is_dir() and not is_result
             if is_photo or file == path:
                 found[file.resolve()] = file
@@ -114,6 +135,7 @@ def _segment(segmenter: Segmenter, path: Path, out: Path, name: str, scale: floa
         bands = scaled_bands(segmenter, opened, scale)
     # One bit a pixel while the photo is in memory.
     packed = np.concatenate([np.packbits(rows >= segmenter.threshold, axis=1) for _, rows in bands])
+    photo = resize_photo(photo, scaled_size(photo.shape[1::-1], min(1, JPEG_SIDE / max(photo.shape[:2]))))
     opened = bands = None  # a large photo is let go before the mask is unpacked
     mask = np.unpackbits(packed, axis=1, count=width)
     write_jpeg(out / f"{name}{OVERLAY_END}", overlay(photo, resize_mask(mask, photo.shape[1::-1])))

@@ -114,7 +114,7 @@ def test_all_problems_are_reported_at_once(data_2020):
         checked(read_data(data_2020))
     text = str(caught.value)
     # The renamed mask counts thrice: an unknown class, a missing file, and a file that no row names.
-    assert text.startswith("6 problem(s) found; mend them, or pass skip_bad")
+    assert text.startswith("6 problem(s) found; mend them, or pass skip_bad (--skip-bad)")
     for words in (f"{MASK}.png: the picture is damaged", f"{CLEAN}.JPG: no row", "class 'dirt'",
                   "_dirt1_CDM_2_IMG_1.png: the file does not exist", "_pit1_CDM_2_IMG_1.png: the mask belongs to no",
                   "CDS_3_IMG_2.JPG: the file does not exist"):

@@ -17,9 +17,10 @@ def test_hold_out_a_fold():
     assert (held_out["split"] == "test").tolist() == (manifest["fold"] == 2).tolist()
     assert held_out.groupby("group")["split"].nunique().max() == 1
     assert (held_out["split"] == "validation").sum() in range(4, 40)
-    for wrong in (manifest, 9), (manifest.drop(columns="fold"), 0):
-        with pytest.raises(DataError, match="no fold"):
-            hold_out_fold(*wrong)
+    with pytest.raises(DataError, match="no fold 9 in this data set. There are 0, 1, 2, 3, 4."):
+        hold_out_fold(manifest, 9)
+    with pytest.raises(DataError, match="no column 'fold'"):
+        hold_out_fold(manifest.drop(columns="fold"), 0)
 
 
 def test_two_photos_of_one_scene_stay_together():
@@ -58,9 +59,10 @@ def test_hold_out_a_source():
     held_out = hold_out_source(manifest, "web")
     assert (held_out["split"] == "test").tolist() == [True, False, False] * 20
     assert set(held_out["split"]) == {"train", "validation", "test"}
-    for wrong in (manifest, "x"), (manifest.drop(columns="source"), "web"):
-        with pytest.raises(DataError, match="no source"):
-            hold_out_source(*wrong)
+    with pytest.raises(DataError, match="no source 'x' in this data set. There are cis, web."):
+        hold_out_source(manifest, "x")
+    with pytest.raises(DataError, match="no column 'source'"):
+        hold_out_source(manifest.drop(columns="source"), "web")
 
 
 @pytest.mark.skipif(not REAL.is_file(), reason="the real photos are not here")

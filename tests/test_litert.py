@@ -59,6 +59,9 @@ def test_segment_in_an_environment_of_the_edge_requirements_alone(exported, tmp_
     subprocess.run([python, "-m", "corroseg_utils", "segment", photo(tmp_path), "--out", out, "--model",
                     exported["int8"]], cwd=REPO, check=True)
     assert {path.name for path in out.iterdir()} == {"a_mask.png", "a_overlay.jpg", "summary.csv"}
+    for command in (["report", out, "--out", out], ["train", out, "--out", out]):
+        run = subprocess.run([python, "-m", "corroseg_utils", *command], cwd=REPO, capture_output=True, text=True)
+        assert run.returncode == 2 and f"error: {command[0]} needs more than is installed here" in run.stderr
 
 
 def test_edge_requirements_are_among_all_requirements():

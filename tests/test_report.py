@@ -14,8 +14,9 @@ from report_helpers import CREATED, ColourSegmenter, files_in, photo_with, repor
 from corroseg_utils.annotations import decode_rle, read_coco
 from corroseg_utils.assets import group_photos, list_photos, safe_key
 from corroseg_utils.cli import main
+from corroseg_utils.dataset import DataError
 from corroseg_utils.errors import CorrosegError
-from corroseg_utils.photos import printable
+from corroseg_utils.photos import printable, write_jpeg
 from corroseg_utils.report import Settings, make_report
 from corroseg_utils.report_files import CSV_COLUMNS
 from corroseg_utils.segmenter import SHIPPED_LITERT, Segmenter
@@ -280,6 +281,47 @@ def test_no_pictures_are_written_among_the_photos(tmp_path, out):
     with pytest.raises(CorrosegError, match="Give another folder, such as"):
         report_on(photos, tmp_path / "data" / out)
     assert files_in(tmp_path) == before
+
+
+def test_what_is_no_photo_is_not_inspected(tmp_path):
+    photos = sample_photos(tmp_path / "photos")
+    names = [path.name for path in list_photos(photos, tmp_path / "out")]
+    report_on(photos, photos / "first")
+    for steel in (photos / "steel", photos):  # in a folder of their own, or beside the photos
+        save(steel / "tank" / "new.png", np.full((60, 80), 255, np.uint8))
+        write_jpeg(photos / "tank" / "new.jpg", np.zeros((60, 80, 3), np.uint8))
+        found = [path.name for path in list_photos(photos, photos / "second", steel)]
+        assert sorted(found) == sorted([*names, "new.jpg"])
+        (steel / "tank" / "new.png").unlink()
+    assert len(list_photos(photos, photos / "second")) == len(names) + 1
+
+
+def test_a_photo_named_as_its_job_belongs_to_it(tmp_path):
+    photos = [tmp_path / "tank" / name for name in ("CDM_7.jpg", "CDM_7_IMG_1.jpg", "other.jpg")]
+    assert [entry.asset for entry in group_photos(photos, tmp_path)] == ["CDM_7", "CDM_7", "tank"]
+
+
+def test_empty_lines_of_a_spreadsheet(tmp_path):
+    photos, table = [tmp_path / "a.jpg"], tmp_path / "assets.csv"
+    table.write_text("photo,asset\na.jpg,A\n,\n , \n")
+    assert [entry.asset for entry in group_photos(photos, tmp_path, str(table))] == ["A"]
+    table.write_text("photo,asset\na.jpg,A\n,B\n")
+    with pytest.raises(DataError, match="line 3 names no photo"):
+        group_photos(photos, tmp_path, str(table))
+
+
+def test_a_surface_without_steel_is_named(tmp_path):
+    photos, steel, table = sample_photos(tmp_path / "photos"), tmp_path / "steel", tmp_path / "assets.csv"
+    save(steel / "tank" / "left.png", np.zeros((60, 80), np.uint8))
+    table.write_text("photo,asset,region\nCDM_1_IMG_0.png,A,0 0 0.1 0.1\n")
+    report = report_on(photos, tmp_path / "out", by=str(table), settings=Settings(steel=steel))
+    assert "left.png: it marks no steel. Draw it, or remove it." in report.failed["tank/left.png"]
+    assert "Correct the region" in report.failed["CDM_1_IMG_0.png"]
+
+
+def test_a_threshold_that_marks_everything_is_refused(tmp_path):
+    with pytest.raises(CorrosegError, match="threshold is 0"):
+        report_on(sample_photos(tmp_path / "photos"), tmp_path / "out", settings=Settings(threshold=0.0))
 
 
 def test_steel_masks_that_do_not_fit_are_named(tmp_path):

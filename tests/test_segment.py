@@ -1,12 +1,14 @@
 import csv
+import errno
 import sys
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from corroseg_utils import segment
 from corroseg_utils.errors import CorrosegError
-from corroseg_utils.photos import write_jpeg, write_png
+from corroseg_utils.photos import photo_size, write_jpeg, write_png
 from corroseg_utils.segment import COLUMNS, find_photos, output_names, segment_photos
 
 
@@ -64,6 +66,46 @@ def test_a_broken_photo_does_not_stop_the_others(tmp_path, red_segmenter):
     assert "known format" in rows[1]["error"] and rows[1]["width"] == "" and rows[1]["corroded_percent"] == ""
     assert "does not exist" in rows[3]["error"]
     assert sorted(file.name for file in (tmp_path / "out").glob("*.png")) == ["a_mask.png", "c_mask.png"]
+
+
+def test_results_that_cannot_be_written_do_not_stop_the_others(tmp_path, red_segmenter, monkeypatch):
+    names = ["a" * 250, "b"]  # with the ending _mask.png the first name is too long for any disk
+    for name in names:
+        write_png(tmp_path / f"{name}.png", red_left())
+    rows = segment_photos(red_segmenter, [tmp_path / f"{name}.png" for name in names], tmp_path / "out")
+    assert "cannot be written" in rows[0]["error"] and not rows[1]["error"]
+    assert (tmp_path / "out" / "b_mask.png").is_file() and len(read_summary(tmp_path / "out")) == 2
+
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(segment, "write_jpeg", full)
+    with pytest.raises(OSError, match="No space left"):
+        segment_photos(red_segmenter, [tmp_path / "b.png"], tmp_path / "out")
+
+
+def test_a_photo_wider_than_a_jpeg_can_be(tmp_path, red_segmenter):
+    write_png(tmp_path / "wide.png", np.zeros((20, 66000, 3), np.uint8))
+    (row,) = segment_photos(red_segmenter, [tmp_path / "wide.png"], tmp_path)
+    assert row["error"] == "" and row["width"] == 66000
+    assert photo_size(tmp_path / "wide_mask.png") == (66000, 20)
+    assert photo_size(tmp_path / "wide_overlay.jpg") == (65500, 20)
+
+
+def test_a_mask_of_the_user_is_not_overwritten(tmp_path, red_segmenter):
+    write_png(tmp_path / "x.png", red_left())
+    own = tmp_path / "x_mask.png"
+    own.write_bytes(b"drawn by hand")
+    with pytest.raises(CorrosegError, match=r"x_mask.png: this file is there already"):
+        segment_photos(red_segmenter, [tmp_path / "x.png"], tmp_path)
+    assert own.read_bytes() == b"drawn by hand"
+
+
+def test_pictures_of_a_report_are_no_photos(tmp_path):
+    for name in ("a.jpg", "photos/b.jpg", "report/photos/a_photo.jpg", "report/photos/a_mask.png"):
+        write_jpeg(tmp_path / name, red_left())
+    (tmp_path / "report" / "findings.json").write_text("{}")
+    assert [path.name for path in find_photos([tmp_path], tmp_path / "out")] == ["a.jpg", "b.jpg"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no file names that are not UTF-8")
