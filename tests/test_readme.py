@@ -12,19 +12,24 @@ README = (REPO / "README.md").read_text(encoding="utf-8")
 REFERENCE = json.loads((REPO / "data" / "reference.json").read_text(encoding="utf-8"))
 
 
-def results() -> list[tuple[str, str]]:
-    """Value and name of each figure in the results table, whose last column names the entry in reference.json."""
-    return re.findall(r"^\|.*\| ([\d.]+)[^|]*\| `([a-z0-9_]+)` \|$", README, re.MULTILINE)
+def results() -> list[tuple[str, ...]]:
+    """Value, interval if there is one, and name of each figure in the results table, whose last column names the entry
+    in reference.json."""
+    figure = r"([\d.]+)(?: \(([\d.]+) to ([\d.]+)\))?[^|]*"
+    return re.findall(rf"^\|.*\| {figure}\| `([a-z0-9_]+)` \|$", README, re.MULTILINE)
 
 
 def test_results_are_found():
     assert len(results()) >= 4
 
 
-@pytest.mark.parametrize(("shown", "name"), results())
-def test_each_result_is_the_stored_one(shown, name):
+@pytest.mark.parametrize(("shown", "low", "high", "name"), results())
+def test_each_result_is_the_stored_one(shown, low, high, name):
     decimals = len(shown.partition(".")[2])
     assert shown == f"{REFERENCE[name]['value']:.{decimals}f}"
+    lesson07 = [REFERENCE[f"lesson07_interval_{end}"]["value"] for end in ("low", "high")]  # checked there one by one
+    stored = lesson07 if name == "lesson07_iou" else REFERENCE[name].get("interval", [])
+    assert [float(end) for end in (low, high) if end] == [round(end, 3) for end in stored]
 
 
 def test_every_reference_has_value_tolerance_and_command():
