@@ -33,7 +33,7 @@ class Entry(NamedTuple):
 def list_photos(folder: Path | str, out: Path | str, steel: Path | str | None = None) -> list[Path]:
     """Photo files in a folder and the folders below it, sorted by name.
 
-    What is no photo is left out: `out`, folders of earlier reports, and the masks in the folder `steel`. Links to
+    What is no photo is left out: `out`, the pictures of earlier reports, and the masks in the folder `steel`. Links to
     folders are not followed, and only regular files count: reading a pipe or a device could block.
     Raises DataError if the folder is none or holds no photo.
     """
@@ -43,7 +43,7 @@ def list_photos(folder: Path | str, out: Path | str, steel: Path | str | None = 
     found = []
     for here, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if (Path(here) / name).resolve() not in left_out
-                      and not holds_report(Path(here) / name)]
+                      and not (name == "photos" and holds_report(Path(here)))]  # beside them may lie real photos
         paths = (Path(here) / name for name in files)
         found += [path for path in paths if path.suffix.lower() in PHOTO_SUFFIXES and path.is_file()]
     if steel is not None:  # masks may lie beside the photos

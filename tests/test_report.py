@@ -294,6 +294,8 @@ def test_what_is_no_photo_is_not_inspected(tmp_path):
         assert sorted(found) == sorted([*names, "new.jpg"])
         (steel / "tank" / "new.png").unlink()
     assert len(list_photos(photos, photos / "second")) == len(names) + 1
+    report_on(photos / "tank", photos / "a")  # a report in a folder that has photos of its own
+    assert len(list_photos(photos, photos / "second")) == len(names) + 1
 
 
 def test_a_photo_named_as_its_job_belongs_to_it(tmp_path):
