@@ -3,6 +3,7 @@
 import csv
 import errno
 import io
+import os
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -58,7 +59,7 @@ def segment_photos(segmenter: Segmenter, photos: Sequence[Path], out: Path | str
     out, rows, names = Path(out), [], output_names(photos)
     if not (out / SUMMARY).is_file():  # only an earlier run's results may be replaced
         for path in (out / f"{name}{end}" for name in names for end in (MASK_END, OVERLAY_END)):
-            if path.exists():
+            if os.path.exists(path):  # False, too, for a name that is too long: that photo's own error comes later
                 raise CorrosegError(f"{path}: this file is there already, and no {SUMMARY} beside it says that it is a "
                                     "result. Give another folder with --out, or move the file.")
         _write_summary(out / SUMMARY, [])

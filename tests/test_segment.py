@@ -72,6 +72,7 @@ def test_results_that_cannot_be_written_do_not_stop_the_others(tmp_path, red_seg
     names = ["a" * 250, "b"]  # with the ending _mask.png the first name is too long for any disk
     for name in names:
         write_png(tmp_path / f"{name}.png", red_left())
+    (tmp_path / "out").mkdir()
     rows = segment_photos(red_segmenter, [tmp_path / f"{name}.png" for name in names], tmp_path / "out")
     assert "cannot be written" in rows[0]["error"] and not rows[1]["error"]
     assert (tmp_path / "out" / "b_mask.png").is_file() and len(read_summary(tmp_path / "out")) == 2
