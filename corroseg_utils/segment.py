@@ -57,11 +57,12 @@ def segment_photos(segmenter: Segmenter, photos: Sequence[Path], out: Path | str
     from tqdm import tqdm
 
     out, rows, names = Path(out), [], output_names(photos)
-    if not (out / SUMMARY).is_file():  # only an earlier run's results may be replaced
-        for path in (out / f"{name}{end}" for name in names for end in (MASK_END, OVERLAY_END)):
+    if not _is_summary(out / SUMMARY):  # only an earlier run's results may be replaced
+        results = (out / f"{name}{end}" for name in names for end in (MASK_END, OVERLAY_END))
+        for path in (out / SUMMARY, *results):
             if os.path.exists(path):  # False, too, for a name that is too long: that photo's own error comes later
-                raise CorrosegError(f"{path}: this file is there already, and no {SUMMARY} beside it says that it is a "
-                                    "result. Give another folder with --out, or move the file.")
+                raise CorrosegError(f"{path}: this file is there already, and no {SUMMARY} of an earlier run says that "
+                                    "it is a result. Give another folder with --out, or move the file.")
         _write_summary(out / SUMMARY, [])
     try:
         for photo, name in tqdm(list(zip(photos, names, strict=True)), "segmenting"):
@@ -144,6 +145,14 @@ def _segment(segmenter: Segmenter, path: Path, out: Path, name: str, scale: floa
     mask *= 255
     write_png(out / f"{name}{MASK_END}", mask)
     return {"width": width, "height": height, "corroded_percent": round(100 * share, 3)}
+
+
+def _is_summary(path: Path) -> bool:
+    """Whether an earlier run wrote this file; a table of the user's may have its name."""
+    if not path.is_file():
+        return False
+    with open(path, encoding="utf-8-sig", errors="replace") as file:  # a spreadsheet may have saved it again
+        return file.readline().strip() == ",".join(COLUMNS)
 
 
 def _write_summary(path: Path, rows: list[dict]) -> None:

@@ -100,6 +100,11 @@ def test_a_mask_of_the_user_is_not_overwritten(tmp_path, red_segmenter):
     with pytest.raises(CorrosegError, match=r"x_mask.png: this file is there already"):
         segment_photos(red_segmenter, [tmp_path / "x.png"], tmp_path)
     assert own.read_bytes() == b"drawn by hand"
+    table = tmp_path / "summary.csv"
+    table.write_text("photo,note\nx.png,bow\n")  # no summary of an earlier run
+    with pytest.raises(CorrosegError, match=r"summary.csv: this file is there already"):
+        segment_photos(red_segmenter, [tmp_path / "x.png"], tmp_path)
+    assert own.read_bytes() == b"drawn by hand" and table.read_text() == "photo,note\nx.png,bow\n"
 
 
 def test_pictures_of_a_report_are_no_photos(tmp_path):
