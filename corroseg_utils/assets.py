@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import warnings
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -113,22 +114,26 @@ def _names(photos: list[Path], folder: Path) -> set[str]:
 
 def _read_table(path: Path) -> dict[str, dict]:
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # rows with more cells than the first one
+            table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False,
+                                skip_blank_lines=False)
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file. Group by job, by folder, or by a CSV file.") from error
     except Exception as error:  # pandas raises many kinds for what is not a table
-        raise DataError(f"{path}: cannot be read as a CSV file ({error}).") from error
+        raise DataError(f"{path}: cannot be read as a CSV file ({error}). Save it as CSV in UTF-8, with as many cells "
+                        "in each row as in the first.") from error
     missing = {"photo", "asset"} - set(table.columns)
     if missing:
         raise DataError(f"{path}: lacks the column {' and '.join(sorted(missing))}. "
                         "It needs photo and asset, separated by a comma, and may have place, date and region.")
     rows = {}
-    for number, row in enumerate(table.to_dict("records"), 2):  # line 1 holds the names of the columns
-        if not any(str(cell).strip() for cell in row.values()):  # spreadsheets add such lines at the end
+    for number, row in enumerate(table.to_dict("records"), 2):  # row 1 holds the names of the columns
+        if not any(str(cell).strip() for cell in row.values()):  # spreadsheets add such rows at the end
             continue
         photo = row["photo"].strip().replace("\\", "/")
         if not photo:
-            raise DataError(f"{path}: line {number} names no photo. Fill its cell, or remove the line.")
+            raise DataError(f"{path}: row {number} names no photo. Fill its cell, or remove the row.")
         if photo in rows:
             raise DataError(f"{path}: names the photo {photo!r} twice. Keep one of the rows.")
         entry = {key: printable(row[key].strip()) for key in ("asset", "place", "date") if key in row}

@@ -207,6 +207,7 @@ def test_steel_mask_and_region_are_the_denominator(tmp_path):
     ("text", "message"),
     [("photo\nx.png\n", "asset"), ("photo,asset,region\nx.png,A,1 2 3\n", "region"), ("", "CSV"),
      ("photo,asset,date\nx.png,A,31.12.2025\n", "YYYY-MM-DD"), ("photo,asset\ny.png,A\n", "y.png"),
+     ("photo,asset\nx.png,A,Deck\n", "cannot be read as a CSV file"),
      ("photo,asset\nx.png,A\n x.png ,B\n", "twice")],
 )
 def test_bad_asset_tables_are_explained(tmp_path, text, message):
@@ -303,12 +304,12 @@ def test_a_photo_named_as_its_job_belongs_to_it(tmp_path):
     assert [entry.asset for entry in group_photos(photos, tmp_path)] == ["CDM_7", "CDM_7", "tank"]
 
 
-def test_empty_lines_of_a_spreadsheet(tmp_path):
+def test_empty_rows_of_a_spreadsheet(tmp_path):
     photos, table = [tmp_path / "a.jpg"], tmp_path / "assets.csv"
     table.write_text("photo,asset\na.jpg,A\n,\n , \n")
     assert [entry.asset for entry in group_photos(photos, tmp_path, str(table))] == ["A"]
-    table.write_text("photo,asset\na.jpg,A\n,B\n")
-    with pytest.raises(DataError, match="line 3 names no photo"):
+    table.write_text('photo,asset\n\na.jpg,"A\nB"\n,\n,B\n')
+    with pytest.raises(DataError, match="row 5 names no photo"):
         group_photos(photos, tmp_path, str(table))
 
 
