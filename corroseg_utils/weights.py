@@ -124,8 +124,9 @@ def load_encoder(model: keras.Model, source: str | None, alpha: float) -> None:
             continue
         if any(s is None or s.shape != tuple(v.shape) for s, v in zip(stored, layer.variables, strict=True)):
             raise ModelError(f"{path}: its encoder does not fit a MobileNetV2 of alpha={alpha} (layer {layer.name}). "
-                             "Use the alpha that the file was made with, or the encoder weights 'imagenet' (fetched "
-                             "once), or none, to start from random ones: --encoder-weights none, in Python None.")
+                             "Use the alpha that the file was made with, or encoder_weights='imagenet' "
+                             "(--encoder-weights imagenet; fetched once), or None (--encoder-weights none) to start "
+                             "from random weights.")
         layer.set_weights([s.astype(np.float32) for s in stored])
 
 
