@@ -42,10 +42,10 @@ def hold_out_source(manifest: pd.DataFrame, source: str) -> pd.DataFrame:
 def _check(manifest: pd.DataFrame, column: str, value: int | str) -> None:
     if column not in manifest:
         raise DataError(f"There is no column {column!r} in this data set. Give a manifest CSV with one.")
-    found = manifest[column].dropna().unique().tolist()
+    found = manifest[column].dropna().convert_dtypes().unique().tolist()  # an empty cell makes 1 a 1.0
     if value not in found:
         raise DataError(f"There is no {column} {value!r} in this data set. "
-                        f"There are {', '.join(sorted(map(str, found)))}.")
+                        f"There are {', '.join(map(str, sorted(found)))}.")
 
 
 def _join_scenes(manifest: pd.DataFrame) -> pd.DataFrame:

@@ -58,6 +58,8 @@ def test_what_is_not_installed_is_named(command, tmp_path, monkeypatch, capsys):
     ["segment", "a.jpg", "--out", "x", "--threshold", "nan"], ["train", "data"],
     ["train", "data", "--out", "x", "--size", "100"], ["train", "data", "--out", "x", "--epochs", "0"],
     ["train", "data", "--out", "x", "--network", "resnet"], ["evaluate", "data", "--split", "trian"],
+    ["train", "data", "--out", "x", "--all", "--threshold", "0"],
+    ["train", "data", "--out", "x", "--all", "--threshold", "1"],
 ])
 def test_wrong_usage_is_exit_code_2(arguments, capsys):
     with pytest.raises(SystemExit) as stopped:

@@ -19,6 +19,8 @@ def test_hold_out_a_fold():
     assert (held_out["split"] == "validation").sum() in range(4, 40)
     with pytest.raises(DataError, match="no fold 9 in this data set. There are 0, 1, 2, 3, 4."):
         hold_out_fold(manifest, 9)
+    with pytest.raises(DataError, match="There are 2, 10."):
+        hold_out_fold(pd.DataFrame({"group": ["a", "b", "c"], "fold": [10, 2, None]}), 9)
     with pytest.raises(DataError, match="no column 'fold'"):
         hold_out_fold(manifest.drop(columns="fold"), 0)
 
