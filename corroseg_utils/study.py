@@ -52,10 +52,10 @@ VARIANTS = {
     "short, no rendered photos": (*SHORT, *START, "--train-batch-norm", *WEIGHTED[:-1]),
     "short, virginia_tech alone": (*SHORT, *START, "--train-batch-norm", "--source", "virginia_tech"),
     "short, whole photos": (*SHORT_MIXED, "--crop", "1", "1", "--view", "256"),
-    "shipped": (*LONG, *WEIGHTED, *CHOSEN, "--epochs", "15"),
+    "long": (*LONG, *WEIGHTED, *CHOSEN, "--epochs", "15"),
     "mean over three cycles": (*LONG, *WEIGHTED, *CHOSEN, "--epochs", "30", "--cycles", "3"),
-    "shipped before": (*LONG, "--source-weights", "virginia_tech=2", "web=2", "cis=0.5", "extra=1",
-                       "--crop", "0.5", "0.9", "--epochs", "20"),
+    "long, older recipe": (*LONG, "--source-weights", "virginia_tech=2", "web=2", "cis=0.5", "extra=1",
+                           "--crop", "0.5", "0.9", "--epochs", "20"),
     "more rendered, fewer steps": (*LONG, "--source-weights", "virginia_tech=3", "web=2", "cis=0.5", "extra=2",
                                    "--crop", "0.5", "0.9", "--epochs", "14"),
     "crops as large as the view": (*LONG, "--source-weights", "virginia_tech=3", "web=3", "cis=0.5", "extra=2",
@@ -138,7 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (CorrosegError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(study_table(rows).round(3).to_string(index=False))
+    print(study_table(rows).drop(columns="options").round(3).to_string(index=False))
     return 0
 
 
