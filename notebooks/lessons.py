@@ -209,7 +209,7 @@ def write_index(rows: list[tuple[str, str, float, str]]) -> Path:
     page = (
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>corroseg: the lessons</title>\n'
         "<style>body{font:1.1rem/1.6 sans-serif;max-width:44rem;margin:3rem auto;padding:0 1rem}"
-        "small{color:#666}pre:empty{display:none}</style>\n"
+        "small{color:#666}pre{white-space:pre-wrap}pre:empty{display:none}</style>\n"
         f"<h1>The lessons, as they ran here</h1>\n<ol>\n{items}\n</ol></html>\n"
     )
     path = BUILD / "index.html"
