@@ -140,7 +140,7 @@ def test_a_trained_network_of_all_classes_from_file_to_report(tmp_path):
     from corroseg_utils.weights import save_model
 
     network = edge_unet(None, 5, 0.35, None)
-    bias = network.get_layer("logits_half").bias
+    bias = network.get_layer("logits_quarter").bias
     bias.assign([-1.0, 0.0, 0.2, 0.0, 0.0])  # untrained as it is, it then finds something
     save_model(tmp_path / "model.npz", network, {"network": "edge_unet", "alpha": 0.35, "classes": list(CLASS_NAMES),
                                                  "size": 64, "threshold": 0.5, "version": "test"})
