@@ -106,7 +106,7 @@ def _add_train(commands) -> None:
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for the results")
     parser.add_argument("--network", choices=("edge_unet", "unet_2020"), default="edge_unet", help="see lesson 03")
     parser.add_argument("--alpha", type=float, choices=(0.35, 0.5, 0.75, 1.0, 1.3, 1.4), default=1.0,
-                        help="width of edge_unet's encoder")
+                        help="width of edge_unet")
     parser.add_argument("--encoder-weights", default="corroseg", metavar="W",
                         help="start of the encoder: corroseg, imagenet, none, or a model file")
     parser.add_argument("--photo-size", type=_side, default=512, metavar="PX",

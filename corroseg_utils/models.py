@@ -51,7 +51,8 @@ def edge_unet(size: int | None = None, classes: int = 2, alpha: float = 1.0,
         size: side of the input in pixels, a multiple of 32; None for any such size (calls of `predict` and the like
             must keep to one of them: Keras 3.15 cannot upsample to a size that is open when it traces the call).
         classes: number of output channels; 2 for corrosion against background.
-        alpha: width of the MobileNetV2 encoder (0.35, 0.5, 0.75, 1.0, 1.3 or 1.4 have ImageNet weights), and of the decoder.
+        alpha: width of the decoder and of the MobileNetV2 encoder, which has ImageNet weights for 0.35, 0.5, 0.75, 1.0,
+            1.3 and 1.4.
         encoder_weights: see `weights.load_encoder`.
 
     Returns:
