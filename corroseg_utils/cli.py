@@ -204,7 +204,7 @@ def _train(options: argparse.Namespace) -> int:
 def _add_evaluate(commands) -> None:
     parser = commands.add_parser(
         "evaluate", help="score a model on photos with masks", epilog=DATA_EXIT_CODES,
-        description="Pooled IoU, F1, precision and recall of corrosion at the photos' own size, with a 95 %% interval "
+        description="Pooled IoU, F1, precision and recall of corrosion at the photos' own size, with a 95 % interval "
                     "by bootstrap over groups.")
     parser.add_argument("data", metavar="DATA", type=Path, help=DATA_HELP)
     parser.add_argument("--model", type=Path, metavar="PATH", help="a model file; the shipped model by default")
