@@ -381,8 +381,12 @@ def test_broken_photos_are_listed_and_the_rest_is_done(tmp_path):
     photos, out = sample_photos(tmp_path / "photos"), tmp_path / "out"
     (photos / "empty.jpg").touch()
     (photos / "text.png").write_text("no picture")
+    (photos / "telephone.HEIC").write_bytes(b"no JPEG")
     report = report_on(photos, out)
-    assert set(report.failed) == {"empty.jpg", "text.png"}
+    assert set(report.failed) == {"empty.jpg", "text.png", "telephone.HEIC"}
+    assert "format .heic cannot be read. Save it as JPEG or PNG." in report.failed["telephone.HEIC"]
+    (photos / "telephone.HEIC").unlink()
+    report_on(photos, out)
     content = json.loads((out / "findings.json").read_text())
     assert len(content["photos"]) == 5
     assert [(f["photo"], bool(f["reason"])) for f in content["failed"]] == [("empty.jpg", True), ("text.png", True)]
