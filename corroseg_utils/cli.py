@@ -165,8 +165,8 @@ def _add_train(commands) -> None:
                         help="train on every photo that is not held out, whatever its split: for a recipe already "
                              "chosen; the last epoch counts")
     parser.add_argument("--threshold", type=_rate, metavar="T",
-                        help="with --all: probability from which the model marks a pixel, 0.5 unless given; without --all "
-                             "the validation photos choose it")
+                        help="with --all: probability from which the model marks a pixel, 0.5 unless given; without "
+                             "--all the validation photos choose it")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of weights, shuffling and augmentation")
     parser.add_argument("--skip-bad", action="store_true", help="leave out photos with problems, and list them")
     parser.set_defaults(run=_train)
