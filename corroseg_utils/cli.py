@@ -18,7 +18,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is impor
 EXIT_CODES = "Exit codes: 0 all done, 1 some photos failed (the others are done), 2 wrong usage."
 DATA_EXIT_CODES = "Exit codes: 0 all done (--skip-bad lists what it leaves out), 2 wrong usage or bad photos."
 DATA_HELP = ("a folder in the 2020 layout (support_dataset.csv, photos/, masks/), a folder with images/ and masks/, "
-             "or a manifest CSV with the columns image and mask")
+             "or a manifest CSV with the columns image and mask; photos of one asset stay together by the manifest's "
+             "column group, or by a name CDM_<number>... or CDS_<number>...")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -77,7 +78,8 @@ def _add_segment(commands) -> None:
                         help="probability 0-1 from which a pixel is marked; the model's own by default")
     parser.add_argument("--scale", type=_scale, metavar="S",
                         help="look at the photo tile by tile at this scale (0-1; 1 is full size), which finds smaller "
-                             "damage on large photos; by default the model sees the whole photo at once")
+                             "damage on large photos, but misses damage that then looks larger than in the training "
+                             "photos; by default the model sees the whole photo at once")
     parser.set_defaults(run=_segment)
 
 
@@ -96,9 +98,16 @@ def _segment(options: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
+class _DefaultsFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    def _get_help_string(self, action: argparse.Action) -> str:
+        """The help with its default, unless there is none."""
+        none = action.default is None or action.default is False or action.default == []
+        return action.help if none else super()._get_help_string(action)
+
+
 def _add_train(commands) -> None:
     parser = commands.add_parser(
-        "train", help="train a model on your own data", formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        "train", help="train a model on your own data", formatter_class=_DefaultsFormatter,
         description="Train a model. Run the same command again after an interruption: it goes on where it stopped. "
                     "OUT/model.npz is the result; OUT/log.csv, OUT/recipe.json and OUT/tensorboard say how it came "
                     "to be.", epilog=DATA_EXIT_CODES)
@@ -106,13 +115,15 @@ def _add_train(commands) -> None:
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for the results")
     parser.add_argument("--network", choices=("edge_unet", "unet_2020"), default="edge_unet", help="see lesson 03")
     parser.add_argument("--alpha", type=float, choices=(0.35, 0.5, 0.75, 1.0, 1.3, 1.4), default=1.0,
-                        help="width of edge_unet's encoder")
+                        help="width of edge_unet")
     parser.add_argument("--encoder-weights", default="corroseg", metavar="W",
-                        help="start of the encoder: corroseg, imagenet, none, or a model file")
+                        help="start of the encoder: corroseg (of the shipped model, which has seen all photos that its "
+                             "card names), imagenet (downloaded; corroseg with a warning if that fails), none, or a "
+                             "model file")
     parser.add_argument("--photo-size", type=_side, default=512, metavar="PX",
                         help="training photos are squeezed to this square before crops are cut from them")
     parser.add_argument("--view", type=_side, metavar="PX",
-                        help="side of the square at which the model is validated and used, --photo-size if not given")
+                        help="side of the square at which the model is validated and used; without it --photo-size")
     parser.add_argument("--size", type=_side, default=256, metavar="PX", help="side of the training crops")
     parser.add_argument("--epochs", type=_count, default=35, metavar="N", help="passes of --steps batches")
     parser.add_argument("--cycles", type=_count, default=1, metavar="N",
@@ -128,7 +139,8 @@ def _add_train(commands) -> None:
     parser.add_argument("--classes", choices=("corrosion", "damage", "condition"), default="corrosion",
                         help="what to tell apart: corrosion from background, the damage classes cor, rus, pit and lom, "
                              "or the conditions fair, poor and severe (mask values 1, 2 and 3)")
-    parser.add_argument("--loss", choices=("dice", "lovasz"), default="dice", help="beside cross-entropy")
+    parser.add_argument("--loss", choices=("dice", "lovasz"), default="dice",
+                        help="what is added to the cross-entropy")
     parser.add_argument("--ema", type=_probability, metavar="M",
                         help="use a moving average of the weights with this momentum, such as 0.998")
     parser.add_argument("--crop", type=_scale, nargs=2, default=(0.5, 1.0), metavar=("LOW", "HIGH"),
@@ -136,12 +148,13 @@ def _add_train(commands) -> None:
     parser.add_argument("--paste", type=_probability, default=0.0, metavar="P",
                         help="probability that damage of another photo is pasted in")
     parser.add_argument("--source-weights", nargs="+", type=_weight, default=[], metavar="SOURCE=W",
-                        help="how often to draw the photos of a source, 0 for never; 1 for those not named")
+                        help="how often to draw each photo of a source, against 1 for each of those not named; 0 for "
+                             "never; of a large source more is drawn all the same")
     parser.add_argument("--extra", type=Path, metavar="DATA",
                         help="train also on the training photos of this data set, as the source extra")
     parser.add_argument("--close-gaps", type=_count, default=0, metavar="PX",
-                        help="fill gaps up to twice as wide in all masks, for exact masks where the model shall meet "
-                             "hand-drawn ones")
+                        help="fill gaps up to 2 PX wide in all masks, for exact masks where the model shall meet "
+                             "hand-drawn ones; 0 fills none")
     batch_norm = parser.add_mutually_exclusive_group()
     batch_norm.add_argument("--freeze-encoder", action="store_true", help="train the decoder alone: faster, less exact")
     batch_norm.add_argument("--train-batch-norm", action="store_true",
@@ -152,7 +165,7 @@ def _add_train(commands) -> None:
                         help="train on every photo that is not held out, whatever its split: for a recipe already "
                              "chosen; the last epoch counts")
     parser.add_argument("--threshold", type=_rate, metavar="T",
-                        help="with --all: probability from which the model marks a pixel, 0.5 if not given; without "
+                        help="with --all: probability from which the model marks a pixel, 0.5 unless given; without "
                              "--all the validation photos choose it")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of weights, shuffling and augmentation")
     parser.add_argument("--skip-bad", action="store_true", help="leave out photos with problems, and list them")
@@ -204,7 +217,7 @@ def _train(options: argparse.Namespace) -> int:
 def _add_evaluate(commands) -> None:
     parser = commands.add_parser(
         "evaluate", help="score a model on photos with masks", epilog=DATA_EXIT_CODES,
-        description="Pooled IoU, F1, precision and recall of corrosion at the photos' own size, with a 95 %% interval "
+        description="Pooled IoU, F1, precision and recall of corrosion at the photos' own size, with a 95 % interval "
                     "by bootstrap over groups.")
     parser.add_argument("data", metavar="DATA", type=Path, help=DATA_HELP)
     parser.add_argument("--model", type=Path, metavar="PATH", help="a model file; the shipped model by default")

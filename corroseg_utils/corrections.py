@@ -192,7 +192,9 @@ def add_parser(subparsers) -> None:
     parser.add_argument("report", type=Path, metavar="REPORT", help="folder that the command report wrote")
     parser.add_argument("--photos", type=Path, required=True, help="folder of photos that the report was made from")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the data set")
-    parser.add_argument("--review", type=Path, metavar="JSON", help="review saved from the page")
+    parser.add_argument("--review", type=Path, metavar="JSON",
+                        help="review saved from the page; in a photo with a verdict, what was not rejected counts as "
+                             "corrosion")
     parser.add_argument("--annotations", type=Path, metavar="PATH", help="COCO file, or folder of LabelMe files")
     parser.add_argument("--to-labelme", action="store_true", help="write LabelMe files of the report's masks to DIR, "
                         "where there are none yet")

@@ -7,6 +7,9 @@ interruption: it goes on where it stopped. DIR/results.json holds the scores, DI
 DIR/<part>/photos.csv its pixel counts photo by photo; with --classes damage or condition, DIR/<part>/classes.json holds
 its scores class by class. {part} in an option stands for the part's name: with --weights FIRST/{part}/model.npz each
 training goes on from that of another cross-validation for the same part.
+
+A start must not have seen the held-out part either. For the sources from which the shipped model learned
+(data/weights/README.md) give --encoder-weights imagenet or none: the default start has seen all of their photos.
 """
 
 import argparse

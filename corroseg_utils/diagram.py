@@ -16,7 +16,7 @@ def u_shapes(model: keras.Model) -> tuple[list[tuple[int, ...]], list[tuple[int,
     """Shapes (H, W, C) along both arms of a U-Net of `models`, from the top down.
 
     Returns:
-        The left arm: input, the four skips, the bottom. The right arm: logits and the four joins.
+        The left arm: input, the four maps that can be skips, the bottom. The right arm: logits and the joins.
     """
     joins = [layer.output for layer in model.layers if layer.name.endswith("_join")]
     left = [model.input, *(model.get_layer(name).output for name in (*SKIPS, BOTTOM))]
@@ -36,7 +36,7 @@ def draw_unet(*models: keras.Model) -> Figure:
         left, right = u_shapes(model)
         _draw_arm(axis, left, -1, ENCODER)
         _draw_arm(axis, right, 1, DECODER)
-        for level in range(1, len(right)):
+        for level in _levels(right)[1:]:
             _arrow(axis, (-1.0, -level), (0.95, -level), "skip")
         _arrow(axis, (-1.7, -4.2), (-0.45, -4.9), "")
         _arrow(axis, (0.45, -4.9), (1.7, -4.2), "")
@@ -48,7 +48,8 @@ def draw_unet(*models: keras.Model) -> Figure:
 
 
 def _draw_arm(axis: Axes, shapes: list[tuple[int, ...]], side: int, colour: str) -> None:
-    for level, (height, _, channels) in enumerate(shapes):
+    levels = _levels(shapes)
+    for level, above, (height, _, channels) in zip(levels, [0, *levels], shapes, strict=False):
         x, y = (0 if level == 5 else 1.7 * side), -level
         tall, wide = 0.06 * height**0.5, 0.042 * channels**0.5  # square roots, or the small ones would vanish
         fill = END if level == 0 else colour
@@ -59,8 +60,13 @@ def _draw_arm(axis: Axes, shapes: list[tuple[int, ...]], side: int, colour: str)
         else:
             axis.text(x + 0.75 * side, y, text, ha="right" if side < 0 else "left", va="center", fontsize=10)
         if 0 < level < 5:
-            down = [(x, y + 0.7), (x, y + 0.3)]
+            down = [(x, -above - 0.3), (x, y + 0.3)]
             _arrow(axis, *(down if side < 0 else reversed(down)), "")
+
+
+def _levels(shapes: list[tuple[int, ...]]) -> list[int]:
+    """How often each map of an arm has been halved, compared with its first."""
+    return [(shapes[0][0] // height).bit_length() - 1 for height, _, _ in shapes]
 
 
 def _arrow(axis: Axes, start: tuple[float, float], end: tuple[float, float], text: str) -> None:

@@ -41,13 +41,18 @@ def unet_2020(size: int = 128, classes: int = 2, encoder_weights: str | None = "
 
 def edge_unet(size: int | None = None, classes: int = 2, alpha: float = 1.0,
               encoder_weights: str | None = "corroseg") -> keras.Model:
-    """A U-Net for small computers: thin skips, depthwise-separable decoder, bilinear upsampling.
+    """A U-Net for small computers: thin skips, bilinear upsampling, and a decoder that ends at a quarter of the size.
+
+    Its first two convolutions are depthwise-separable, as they have hundreds of input channels. The last, of few
+    channels and many positions, is a plain one: its nine times more multiplications take a CPU little time, as they
+    keep it busy, while depthwise filters wait for memory (`python -m corroseg_utils benchmark`: share of the peak).
 
     Args:
         size: side of the input in pixels, a multiple of 32; None for any such size (calls of `predict` and the like
             must keep to one of them: Keras 3.15 cannot upsample to a size that is open when it traces the call).
         classes: number of output channels; 2 for corrosion against background.
-        alpha: width of the MobileNetV2 encoder (0.35, 0.5, 0.75, 1.0, 1.3 or 1.4 have ImageNet weights).
+        alpha: width of the decoder and of the MobileNetV2 encoder, which has ImageNet weights for 0.35, 0.5, 0.75, 1.0,
+            1.3 and 1.4.
         encoder_weights: see `weights.load_encoder`.
 
     Returns:
@@ -57,18 +62,19 @@ def edge_unet(size: int | None = None, classes: int = 2, alpha: float = 1.0,
         ValueError: the size is not a multiple of 32.
     """
     pixels, skips, x = _encoder(size, alpha, rescale=True)
-    x = _norm_relu(layers.Conv2D(128, 1, use_bias=False, name="decoder_32_reduce")(x), "decoder_32_reduce")
-    for stride, filters, skip in zip((16, 8, 4, 2), (96, 64, 48, 32), reversed(skips), strict=True):
+    width = 8 * round(8 * alpha)
+    for stride, skip in zip((16, 8, 4), reversed(skips[1:]), strict=True):
         name = f"decoder_{stride}"
         # The skips are MobileNetV2's widest tensors (up to 576 channels): a 1x1 convolution keeps what is needed.
-        skip = _norm_relu(layers.Conv2D(filters // 2, 1, use_bias=False, name=f"{name}_skip")(skip), f"{name}_skip")
+        skip = _norm_relu(layers.Conv2D(width // 2, 1, use_bias=False, name=f"{name}_skip")(skip), f"{name}_skip")
         x = layers.UpSampling2D(2, interpolation="bilinear", name=f"{name}_upsample")(x)
         x = layers.Concatenate(name=f"{name}_join")([x, skip])
-        x = layers.SeparableConv2D(filters, 3, padding="same", use_bias=False, name=f"{name}_conv")(x)
+        convolution = layers.Conv2D if stride == 4 else layers.SeparableConv2D
+        x = convolution(width, 3, padding="same", use_bias=False, name=f"{name}_conv")(x)
         x = _norm_relu(x, f"{name}_conv")
-    x = layers.Conv2D(classes, 1, name="logits_half")(x)
-    # The last doubling costs nothing this way, and borders are finer than a pixel of the half-size map.
-    logits = layers.UpSampling2D(2, interpolation="bilinear", name="logits")(x)
+    x = layers.Conv2D(classes, 1, name="logits_quarter")(x)
+    # The last doublings cost nothing this way, and borders are finer than a pixel of the quarter-size map.
+    logits = layers.UpSampling2D(4, interpolation="bilinear", name="logits")(x)
     model = keras.Model(pixels, logits, name="edge_unet")
     load_encoder(model, encoder_weights, alpha)
     return model

@@ -16,6 +16,9 @@ from PIL import Image
 from corroseg_utils.errors import CorrosegError
 
 PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
+FOREIGN_SUFFIXES = {".heic", ".heif", ".avif", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2"}
+"""Photos of telephones and cameras that cannot be read here. They are listed as failed: what is passed over in silence
+counts as inspected."""
 _EXIF_ORIENTATION = 0x0112
 
 
@@ -187,6 +190,8 @@ def write_whole(path: Path | str, write: Callable) -> None:
 def _explained(path: Path | str) -> Iterator[None]:
     """Turn every way in which opening or decoding a picture can fail into a PhotoError."""
     path = Path(path)
+    if path.suffix.lower() in FOREIGN_SUFFIXES:  # of some of them Pillow would read the thumbnail
+        raise PhotoError(path, f"photos in the format {path.suffix.lower()} cannot be read", "Save it as JPEG or PNG")
     try:
         if path.stat().st_size == 0:
             raise PhotoError(path, "the file is empty (0 bytes)", "Copy it again from the camera")

@@ -244,7 +244,8 @@ def add_parser(subparsers) -> None:
                         "marks on clean steel; no such demand by default")
     parser.add_argument("--scale", type=float, metavar="S",
                         help="look at the photo tile by tile at this scale (0-1; 1 is full size, up to 25 megapixels), "
-                        "which finds smaller damage on large photos; by default the model sees the whole photo at once")
+                        "which finds smaller damage on large photos, but misses damage that then looks larger than in "
+                        "the training photos; by default the model sees the whole photo at once")
     parser.add_argument("--assets", default="job", metavar="BY",
                         help="job: the prefix CDM_<number> or CDS_<number>, or the folder of a photo without one "
                         "(default); folder; or a CSV file with the columns photo and asset, and optionally place, "

@@ -121,11 +121,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m corroseg_utils.study", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, nargs="?", metavar="DATA")
-    parser.add_argument("--out", type=Path, metavar="DIR")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the trainings")
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS), metavar="V",
                         help=f"of {', '.join(VARIANTS)} (default: all)")
-    parser.add_argument("--folds", type=int, nargs="+", default=[0], metavar="K")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0], metavar="N")
+    parser.add_argument("--folds", type=int, nargs="+", default=[0], metavar="K", help="folds to hold out (default: 0)")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], metavar="N", help="seeds to use (default: 0)")
     parser.add_argument("--results", type=Path, metavar="PATH",
                         help="JSON file of all rows (default: DIR/study.json; with --table: the study of the course)")
     parser.add_argument("--table", action="store_true", help="only print the table of the stored rows")

@@ -28,7 +28,7 @@ class Setup:
 
     Attributes:
         network: "edge_unet" or "unet_2020".
-        alpha: width of edge_unet's encoder.
+        alpha: width of edge_unet.
         classes: a name in CLASSES.
         encoder_weights: see `weights.load_encoder`.
         weights: model file to start the whole network from, instead of the encoder alone.

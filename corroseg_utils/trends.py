@@ -129,7 +129,7 @@ def _ticks(most: float) -> list[float]:
 def _settings(report: dict) -> dict:
     surfaces = sorted({photo["surface"] for photo in report["photos"]})
     return {**{name: report.get(name) for name in ("model", "threshold", "sure", "scale")},
-            "the whole": " and ".join(surfaces)}
+            "surface": " and ".join(surfaces)}
 
 
 def _state(before: dict | None, after: dict | None) -> str:

@@ -190,6 +190,8 @@ def broken_files(folder):
     yield folder / "empty.jpg", r"empty \(0 bytes\)"
     (folder / "text.jpg").write_text("This is no photo at all.")
     yield folder / "text.jpg", "known format"
+    (folder / "telephone.HEIC").write_bytes(data)
+    yield folder / "telephone.HEIC", "format .heic cannot be read"
     (folder / "folder.jpg").mkdir()
     yield folder / "folder.jpg", "cannot be opened"
     yield folder / "missing.jpg", "does not exist"

@@ -140,7 +140,7 @@ def test_a_trained_network_of_all_classes_from_file_to_report(tmp_path):
     from corroseg_utils.weights import save_model
 
     network = edge_unet(None, 5, 0.35, None)
-    bias = network.get_layer("logits_half").bias
+    bias = network.get_layer("logits_quarter").bias
     bias.assign([-1.0, 0.0, 0.2, 0.0, 0.0])  # untrained as it is, it then finds something
     save_model(tmp_path / "model.npz", network, {"network": "edge_unet", "alpha": 0.35, "classes": list(CLASS_NAMES),
                                                  "size": 64, "threshold": 0.5, "version": "test"})
@@ -381,8 +381,12 @@ def test_broken_photos_are_listed_and_the_rest_is_done(tmp_path):
     photos, out = sample_photos(tmp_path / "photos"), tmp_path / "out"
     (photos / "empty.jpg").touch()
     (photos / "text.png").write_text("no picture")
+    (photos / "telephone.HEIC").write_bytes(b"no JPEG")
     report = report_on(photos, out)
-    assert set(report.failed) == {"empty.jpg", "text.png"}
+    assert set(report.failed) == {"empty.jpg", "text.png", "telephone.HEIC"}
+    assert "format .heic cannot be read. Save it as JPEG or PNG." in report.failed["telephone.HEIC"]
+    (photos / "telephone.HEIC").unlink()
+    report_on(photos, out)
     content = json.loads((out / "findings.json").read_text())
     assert len(content["photos"]) == 5
     assert [(f["photo"], bool(f["reason"])) for f in content["failed"]] == [("empty.jpg", True), ("text.png", True)]

@@ -86,4 +86,4 @@ def test_another_denominator_is_no_growth(tmp_path):
     for name, settings in (("plain", Settings()), ("steel", Settings(steel=tmp_path / "steel"))):
         report_on(tmp_path / "photos", tmp_path / name, settings=settings)
     assert differences(tmp_path / "plain", tmp_path / "plain") == []
-    assert differences(tmp_path / "plain", tmp_path / "steel") == ["the whole was photo and is steel mask"]
+    assert differences(tmp_path / "plain", tmp_path / "steel") == ["surface was photo and is steel mask"]
