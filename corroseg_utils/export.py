@@ -23,9 +23,9 @@ from corroseg_utils.segmenter import READ_SIDE, SHIPPED, fit_square
 
 QUANTIZATIONS = ("none", "weights", "int8")
 CALIBRATION = 100  # photos for int8: the fewest that are accepted, and how many are used
-# The first blocks and all depthwise filters: they hold 4 % of the weights and cause most of the error of quantising them.
-# Found by leaving out one group at a time. On the rendered test photos the shipped weights score 0.651, and 0.650 and
-# 0.652 (int8, weights) with these in float32, 0.609 and 0.610 with none.
+# The first blocks and all depthwise filters: 4 % of the weights, and most of the error of quantising them. Found by
+# leaving out one group at a time. On the rendered test photos the shipped weights score 0.651, and 0.650 and 0.652
+# (int8, weights) with these in float32, 0.609 and 0.610 with none.
 FLOAT_LAYERS = ("/((Conv1|bn_Conv1|expanded_conv|block_1|block_2|logits)_"
                 "|block_3_project|block_[0-9]+_depthwise)")
 
