@@ -43,9 +43,9 @@ def edge_unet(size: int | None = None, classes: int = 2, alpha: float = 1.0,
               encoder_weights: str | None = "corroseg") -> keras.Model:
     """A U-Net for small computers: thin skips, bilinear upsampling, and a decoder that ends at a quarter of the size.
 
-    Its first two convolutions are depthwise-separable, as they have hundreds of input channels. The last, of few
-    channels and many positions, is a plain one: its nine times more multiplications take a CPU little time, as they
-    keep it busy, while depthwise filters wait for memory (`python -m corroseg_utils benchmark`: share of the peak).
+    Its first two convolutions are depthwise-separable. The last, of few channels and many positions, is a plain one:
+    its eight times as many multiplications take a CPU little time, as they keep it busy, while depthwise filters wait
+    for memory (`python -m corroseg_utils benchmark`: share of the peak).
 
     Args:
         size: side of the input in pixels, a multiple of 32; None for any such size (calls of `predict` and the like
