@@ -1,7 +1,9 @@
 """Figures that lessons and README quote, each stored with its tolerance and the command that makes it.
 
-`data/reference.json` maps a name to `{"value": ..., "tolerance": ..., "command": ...}`. Training gives slightly other
-numbers on every machine, so a lesson compares its own with the stored one and prints a verdict, not the number.
+`data/reference.json` maps a name to `{"value": ..., "tolerance": ..., "command": ...}`, with an "interval" or "range"
+where there is one, and a "commit" where the figure is of an earlier network, which that commit brings back. Training
+gives slightly other numbers on every machine, so a lesson compares its own with the stored one and prints a verdict,
+not the number.
 """
 
 import json
