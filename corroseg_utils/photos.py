@@ -22,6 +22,14 @@ counts as inspected."""
 _EXIF_ORIENTATION = 0x0112
 
 
+def is_photo_file(path: Path) -> bool:
+    """Whether a name ends like a photo's; in FOREIGN_SUFFIXES only without a readable photo of the same stem beside it,
+    for many cameras write both."""
+    suffix = path.suffix.lower()
+    twins = (path.with_suffix(case(end)) for end in PHOTO_SUFFIXES for case in (str.lower, str.upper))
+    return suffix in PHOTO_SUFFIXES or (suffix in FOREIGN_SUFFIXES and not any(twin.is_file() for twin in twins))
+
+
 class PhotoError(CorrosegError):
     """A photo or mask that cannot be used. The message names the file, the reason and the cure."""
 

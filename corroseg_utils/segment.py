@@ -13,10 +13,10 @@ import numpy as np
 from corroseg_utils.errors import CorrosegError
 from corroseg_utils.overlay import overlay
 from corroseg_utils.photos import (
-    FOREIGN_SUFFIXES,
     PHOTO_SUFFIXES,
     PhotoError,
     holds_report,
+    is_photo_file,
     photo_size,
     printable,
     read_photo,
@@ -85,7 +85,7 @@ def segment_photos(segmenter: Segmenter, photos: Sequence[Path], out: Path | str
 
 
 def find_photos(paths: Iterable[Path | str], out: Path | str) -> list[Path]:
-    """All photos of the given files and folders, each once, sorted within a folder; those in FOREIGN_SUFFIXES as well.
+    """All photos of the given files and folders, each once, sorted within a folder.
 
     Masks and overlays that an earlier run left in `out` are no photos, should `out` lie in or be one of the folders;
     nor are the pictures of a report.
@@ -100,7 +100,7 @@ def find_photos(paths: Iterable[Path | str], out: Path | str) -> list[Path]:
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
             is_result = file.name.endswith((MASK_END, OVERLAY_END)) and file.parent.resolve() == out
             is_result |= file != path and file.parent.name == "photos" and holds_report(file.parent.parent)
-            is_photo = file.suffix.lower() in PHOTO_SUFFIXES | FOREIGN_SUFFIXES and not file.is_dir() and not is_result
+            is_photo = is_photo_file(file) and not file.is_dir() and not is_result
             if is_photo or file == path:
                 found[file.resolve()] = file
     if not found:

@@ -153,14 +153,14 @@ def test_two_photos_of_one_stem_do_not_overwrite_each_other(tmp_path, paths, nam
 
 
 def test_photos_are_found_once_in_order(tmp_path):
-    for name in ("b.jpg", "a.JPG", "sub/c.tif", "d.heic", "notes.txt", "odd.xyz"):
+    for name in ("b.jpg", "a.JPG", "sub/c.tif", "d.heic", "a.NEF", "b.dng", "notes.txt", "odd.xyz"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / "folder.jpg").mkdir()
     (tmp_path / "dangling.png").symlink_to(tmp_path / "gone.png")
     out = tmp_path / "out"
     names = [photo.name for photo in find_photos([tmp_path, tmp_path / "b.jpg", tmp_path / "sub"], out)]
-    assert names == ["a.JPG", "b.jpg", "d.heic", "dangling.png", "c.tif"]  # some fail later, by name
+    assert names == ["a.JPG", "b.jpg", "d.heic", "dangling.png", "c.tif"]  # not the raw files
     assert [photo.name for photo in find_photos([tmp_path / "odd.xyz"], out)] == ["odd.xyz"]  # named: it is tried
 
 
