@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 # The embedded data set and the shipped weights live beside the package, in the repository's data folder.
 DATA = Path(__file__).resolve().parent.parent / "data"

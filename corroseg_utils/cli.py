@@ -157,6 +157,9 @@ def _add_train(commands) -> None:
                              "hand-drawn ones; 0 fills none")
     batch_norm = parser.add_mutually_exclusive_group()
     batch_norm.add_argument("--freeze-encoder", action="store_true", help="train the decoder alone: faster, less exact")
+    batch_norm.add_argument("--last-stage", action="store_true",
+                            help="with --weights: train what comes behind the last skip alone, for masks of another "
+                                 "style without forgetting what the model has learned to see")
     batch_norm.add_argument("--train-batch-norm", action="store_true",
                             help="let the encoder's batch norms learn too: better from a few hundred batches on")
     parser.add_argument("--patience", type=_count, metavar="N", help="stop after N epochs without a better IoU")
@@ -185,6 +188,8 @@ def _train(options: argparse.Namespace) -> int:
         raise CorrosegError("--threshold goes with --all; without it the validation photos choose the threshold.")
     if options.keep_start and not options.weights:
         raise CorrosegError("--keep-start keeps a share of the --weights that the training starts from. Give both.")
+    if options.last_stage and not options.weights:
+        raise CorrosegError("--last-stage keeps what a model has learned to see. Name that model with --weights.")
     from corroseg_utils.augment import INSPECTION
     from corroseg_utils.dataset import read_data
     from corroseg_utils.training import Recipe
@@ -198,6 +203,7 @@ def _train(options: argparse.Namespace) -> int:
                   keep_start=options.keep_start,
                   encoder_weights=None if options.encoder_weights == "none" else options.encoder_weights,
                   photo_size=options.photo_size, view=options.view, freeze_encoder=options.freeze_encoder,
+                  last_stage=options.last_stage,
                   train_batch_norm=options.train_batch_norm, source_weights=dict(options.source_weights),
                   close_gaps=options.close_gaps, validate=not options.all,
                   threshold=0.5 if options.threshold is None else options.threshold)

@@ -70,7 +70,7 @@ def tune(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> tuple[float, float |
     sureness, which called a fifth of rust grade 10; where each job's two numbers were chosen on the other validation
     jobs, 0.67 of the grades were exact, with a threshold alone 0.74. What is left is the model's own: most validation
     grades that are two or more too bad show two jobs, with orange paint and primer that it takes for rust. So the
-    choice can be worse than the model's own threshold, as it is for the shipped model on the test jobs.
+    choice can be worse than the model's own threshold, as it is for the model of `report` on the test jobs.
 
     Args:
         pairs: true mask bool (H, W) and probability float32 (H, W), of photos on which no result will be reported.
@@ -96,10 +96,10 @@ def main() -> None:
                                      formatter_class=raw)
     parser.add_argument("data", type=Path)
     parser.add_argument("--split", choices=SPLITS, default="test", help="which photos (default: %(default)s)")
-    parser.add_argument("--model", type=Path, metavar="PATH", help="a model file; the shipped model by default")
+    parser.add_argument("--model", type=Path, metavar="PATH", help="a model file; that of `report` by default")
     parser.add_argument("--tune", action="store_true", help="choose threshold and sureness on the validation photos")
     options = parser.parse_args()
-    manifest, segmenter = read_data(options.data), load_segmenter(options.model)
+    manifest, segmenter = read_data(options.data), load_segmenter(options.model, exact=True)
     parts = dict(list(manifest.groupby("split")))
     missing = {options.split, *(["validation"] if options.tune else [])} - set(parts)
     if missing:

@@ -236,7 +236,9 @@ def add_parser(subparsers) -> None:
         "carries on where it was. The grades are a decision aid, not a class survey.")
     parser.add_argument("photos", type=Path, metavar="PHOTOS", help="folder of photos")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the report")
-    parser.add_argument("--model", type=Path, metavar="PATH", help="a model file; the shipped model by default")
+    parser.add_argument("--model", type=Path, metavar="PATH",
+                        help="a model file; by default the shipped one that marks corroded metal alone, as grades by "
+                        "area ask for (corroseg_exact)")
     parser.add_argument("--threshold", type=float, metavar="T",
                         help="probability 0-1 from which a pixel is marked; the model's own by default")
     parser.add_argument("--sure", type=float, metavar="P",
@@ -269,7 +271,7 @@ def _run(options: argparse.Namespace) -> int:
         raise CorrosegError(f"--seconds is {options.seconds:g}, but must be above 0.")
     if options.steel and not options.steel.is_dir():
         raise CorrosegError(f"{options.steel}: no such folder. --steel is the folder of the steel masks.")
-    report = make_report(options.photos, options.out, load_segmenter(options.model), by=options.assets,
+    report = make_report(options.photos, options.out, load_segmenter(options.model, exact=True), by=options.assets,
                          settings=Settings(options.threshold, options.sure, options.scale, options.steel),
                          seconds=options.seconds)
     photos = [entry.path for entry in report.entries]

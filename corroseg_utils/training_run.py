@@ -38,6 +38,7 @@ class Setup:
         view: the square at which the model is validated and used; `photo_size` when None. The best one need not show
             damage as large as the training crops do: see data/weights/training/README.md.
         freeze_encoder: train the decoder alone.
+        last_stage: train what comes behind the last skip alone, see `models.freeze_before_last_join`; needs `weights`.
         train_batch_norm: let the encoder's batch norms learn too, see `models.set_encoder_trainable`.
         source_weights: how often to draw a training photo, by its source; 1 for a source that is not named.
         close_gaps: radius in pixels of the gaps that are filled in all masks, see `augment.close_gaps`; for exact masks
@@ -57,6 +58,7 @@ class Setup:
     photo_size: int = 512
     view: int | None = None
     freeze_encoder: bool = False
+    last_stage: bool = False
     train_batch_norm: bool = False
     source_weights: dict[str, float] = field(default_factory=dict)
     close_gaps: int = 0
@@ -103,7 +105,9 @@ def train_model(manifest: pd.DataFrame, out: Path | str, recipe: Recipe, setup: 
         model = models.edge_unet(None, len(names), setup.alpha, encoder_weights)
     if setup.weights:
         start_from(model, setup.weights)
-    if setup.weights or encoder_weights or setup.freeze_encoder:  # else batch norms must find their own statistics
+    if setup.last_stage:
+        models.freeze_before_last_join(model)
+    elif setup.weights or encoder_weights or setup.freeze_encoder:  # else batch norms must find their own statistics
         models.set_encoder_trainable(model, not setup.freeze_encoder, setup.train_batch_norm)
     pairs = {split: _load_pairs(part, setup.photo_size if split == "train" else view, setup)
              for split, part in parts.items()}

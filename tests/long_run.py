@@ -22,7 +22,7 @@ import numpy as np
 from PIL import Image
 
 from corroseg_utils import DATA
-from corroseg_utils.segmenter import SHIPPED_LITERT
+from corroseg_utils.segmenter import EXACT_LITERT
 
 REPO = Path(__file__).resolve().parent.parent
 WIDTH, HEIGHT = 4000, 3000
@@ -45,7 +45,7 @@ def make_photos(folder: Path, count: int) -> None:
 
 def start(photos: Path, out: Path) -> subprocess.Popen:
     command = [sys.executable, "-m", "corroseg_utils", "report", photos, "--out", out, "--scale", "0.5",
-               "--model", SHIPPED_LITERT]
+               "--model", EXACT_LITERT]
     environment = os.environ | {"PYTHONPATH": str(REPO)}
     return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 

@@ -28,7 +28,7 @@ TINY_TRAINING = ["--encoder-weights", "none", "--photo-size", "32", "--size", "3
 @pytest.fixture
 def red_model(red_segmenter, monkeypatch):
     """Commands use the segmenter that marks what is red."""
-    monkeypatch.setattr(segmenter, "load_segmenter", lambda path=None: red_segmenter)
+    monkeypatch.setattr(segmenter, "load_segmenter", lambda path=None, exact=False: red_segmenter)
     threshold = red_segmenter.threshold
     yield red_segmenter
     red_segmenter.threshold = threshold
@@ -308,6 +308,19 @@ def test_a_share_of_the_start_is_kept(shared_data_2020, model_file, tmp_path, mo
     assert "Give both" in capsys.readouterr().err
     assert main([*command, "--weights", str(model_file), "--out", str(tmp_path), "--classes", "damage"]) == 2
     assert "knows other classes" in capsys.readouterr().err
+
+
+def test_the_last_stage_alone_learns(shared_data_2020, model_file, tmp_path, capsys):
+    from corroseg_utils.weights import build_model
+
+    command = ["train", str(shared_data_2020), *TINY_TRAINING[2:-1], "--alpha", "0.35", "--all", "--last-stage"]
+    assert main([*command, "--weights", str(model_file), "--out", str(tmp_path)]) == 0
+    before, after = (build_model(path) for path in (model_file, tmp_path / "model.npz"))
+    changed = {old.path.split("/")[0] for old, new in zip(before.weights, after.weights, strict=True)
+               if not np.array_equal(old.numpy(), new.numpy())}
+    assert changed == {"decoder_4_conv", "decoder_4_conv_norm", "logits_quarter"}
+    assert main([*command, "--out", str(tmp_path)]) == 2
+    assert "Name that model with --weights" in capsys.readouterr().err
 
 
 def test_all_photos_but_those_held_out(shared_data_2020, tmp_path, monkeypatch, capsys):

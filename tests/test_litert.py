@@ -76,6 +76,8 @@ def test_tflite_is_the_default_without_tensorflow(monkeypatch, exported):
     monkeypatch.setattr(segmenter_module.importlib.util, "find_spec", lambda name: None)
     monkeypatch.setattr(segmenter_module, "SHIPPED_LITERT", exported["weights"])
     assert load_segmenter().about["quantize"] == "weights"
+    monkeypatch.setattr(segmenter_module, "EXACT_LITERT", exported["int8"])
+    assert load_segmenter(exact=True).about["quantize"] == "int8"
     with pytest.raises(ModelError, match="needs TensorFlow, which is not installed. Give a .tflite file"):
         load_segmenter("corroseg.npz")
 

@@ -9,7 +9,14 @@ import pytest
 
 from corroseg_utils import models, weights
 from corroseg_utils.cost import count_macs, layer_costs
-from corroseg_utils.models import edge_unet, encoder_layers, equivalent_upsample, set_encoder_trainable, unet_2020
+from corroseg_utils.models import (
+    edge_unet,
+    encoder_layers,
+    equivalent_upsample,
+    freeze_before_last_join,
+    set_encoder_trainable,
+    unet_2020,
+)
 
 ABOUT = {"network": "unet_2020", "classes": ["background", "a", "b"], "size": 128, "threshold": 0.5}
 PIXELS = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3)).astype(np.float32)
@@ -60,6 +67,14 @@ def test_the_encoder_alone_is_frozen_and_its_batch_norms_unless_asked_for(edge_n
                for layer in encoder)
     set_encoder_trainable(edge_network, True, batch_norm=True)
     assert all(layer.trainable for layer in [*encoder, *decoder])
+
+
+@pytest.mark.parametrize(("make", "kept"), [(edge_unet, {"decoder_4_conv", "decoder_4_conv_norm", "logits_quarter"}),
+                                            (unet_2020, {"logits"})])
+def test_what_lies_behind_the_last_skip_alone_is_trained(make, kept):
+    model = make(64, encoder_weights=None)
+    freeze_before_last_join(model)
+    assert {variable.path.split("/")[0] for variable in model.trainable_variables} == kept
 
 
 def test_the_pix2pix_block_by_its_parts():

@@ -157,6 +157,13 @@ def test_a_wrong_number_is_refused_before_anything_is_made(tmp_path: Path, optio
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("share", ["-0.1", "1.5", "nan", "some"])
+def test_a_wrong_share_is_refused_before_anything_is_made(tmp_path: Path, share: str):
+    run = subprocess.run(call(tmp_path / "out", "--ground", share), capture_output=True, text=True)
+    assert run.returncode == 2 and f"argument --ground: '{share}' is not a number from 0 to 1" in run.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_blender_that_crashes_without_a_word_is_told(recipe, monkeypatch):
     crash = subprocess.CompletedProcess([], -signal.SIGILL, "", "")
     monkeypatch.setattr(recipe.render.subprocess, "run", lambda *arguments, **options: crash)

@@ -132,6 +132,18 @@ def test_a_model_of_several_classes_names_each_finding(tmp_path):
     assert "pitting" in page and "loss of material" not in page  # the legend names what was found
 
 
+def test_the_command_uses_the_model_of_exact_masks(tmp_path, monkeypatch, red_segmenter):
+    from corroseg_utils import segmenter
+    from corroseg_utils.cli import main
+
+    asked = []
+    monkeypatch.setattr(segmenter, "load_segmenter", lambda path=None, exact=False: asked.append((path, exact))
+                        or red_segmenter)
+    save(tmp_path / "photos" / "a.png", photo_with())
+    assert main(["report", str(tmp_path / "photos"), "--out", str(tmp_path / "out")]) == 0
+    assert asked == [(None, True)]
+
+
 def test_a_trained_network_of_all_classes_from_file_to_report(tmp_path):
     from corroseg_utils.cli import main
     from corroseg_utils.dataset import CLASS_NAMES

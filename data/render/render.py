@@ -56,8 +56,9 @@ def set_up_cycles(scratch: Path):
     return scene
 
 
-def render_job(job, seed: int, size: int, out: Path) -> tuple[int, float]:
-    """Build and photograph one job; returns the number of photos and the seconds taken."""
+def render_job(job, seed: int, size: int, ground: float, out: Path) -> tuple[int, float]:
+    """Build and photograph one job, a share of the views aimed at the ground; returns the number of photos and the
+    seconds taken."""
     os.environ["OPENCV_IO_ENABLE_OPENEXR"] = "1"
     os.environ["OMP_NUM_THREADS"] = "1"
     # Blender reports every step on the standard output; the parent process reports progress instead.
@@ -86,7 +87,7 @@ def render_job(job, seed: int, size: int, out: Path) -> tuple[int, float]:
     model = Model(rng)
     build = getattr(assets_steel, job.asset, None) or getattr(assets_process, job.asset)
     build(model)
-    floor = min(p[:, 2].min() for p in model.points)
+    _, front, floor = np.concatenate(model.points).min(0)
     dressing.props(model, job.lookalikes)
     dressing.ground(model, job.place, floor - 0.02)
     dressing.clutter(model, job.place)
@@ -119,7 +120,10 @@ def render_job(job, seed: int, size: int, out: Path) -> tuple[int, float]:
         pose = None
         while pose is None:
             reach = str(eye.choice(list(camera.REACH), p=(0.38, 0.42, 0.2)))
-            if sites and eye.random() < 0.75:
+            if ground and eye.random() < ground:
+                target = np.array([eye.uniform(-1.7, 1.7), front - eye.uniform(0.2, 1.5), floor])
+                normal = np.array([0.0, 0.0, 1.0])
+            elif sites and eye.random() < 0.75:
                 site = sites[int(eye.integers(len(sites)))]
                 target, normal = site.centre, site.normal
             else:
@@ -180,7 +184,7 @@ def prepare(out: Path, recipe: dict) -> None:
         (out / folder).mkdir(exist_ok=True)
 
 
-def render_all(todo: list, seed: int, size: int, out: Path, processes: int) -> None:
+def render_all(todo: list, recipe: dict, out: Path, processes: int) -> None:
     """Render jobs side by side, rewrite the tables after each, report progress."""
     from export import write_tables
 
@@ -188,7 +192,8 @@ def render_all(todo: list, seed: int, size: int, out: Path, processes: int) -> N
     total, done, started = sum(job.views for job in todo), 0, time.monotonic()
     # Two single-threaded renders use two cores better than one render with two threads; a fresh process for each job.
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
-        waiting = {pool.submit(render_job, job, seed, size, out): job for job in todo}
+        settings = recipe["seed"], recipe["size"], recipe["ground"]
+        waiting = {pool.submit(render_job, job, *settings, out): job for job in todo}
         try:
             for future in as_completed(waiting):
                 photos, seconds = future.result()
@@ -215,6 +220,17 @@ def whole_number(least: int, most: int):
     return parse
 
 
+def share(text: str) -> float:
+    """An argparse type."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
+    return number
+
+
 def parse_arguments(parser: argparse.ArgumentParser) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, help="folder of the data set: new, empty, or to be resumed")
     # There are ten thousand job numbers.
@@ -223,6 +239,9 @@ def parse_arguments(parser: argparse.ArgumentParser) -> argparse.Namespace:
     parser.add_argument("--seed", type=whole_number(0, 2**63), default=2020, help="default: %(default)s")
     parser.add_argument("--size", type=whole_number(64, 4096), default=512,
                         help="long side of a photo in pixels (default: %(default)s; less is a quick look)")  # fmt: skip
+    parser.add_argument("--ground", type=share, default=0.0,
+                        help="share of the views that is aimed at the ground beside the asset, 0 to 1, for a set that "
+                             "shall teach what bare ground looks like (default: %(default)s)")  # fmt: skip
     parser.add_argument("--processes", type=whole_number(1, 1024), default=os.cpu_count(),
                         help="jobs rendered side by side (default: one a core)")  # fmt: skip
     return parser.parse_args()
@@ -237,7 +256,8 @@ def main() -> int:
         parser.error(f"{error}\nRendering needs Python 3.11, the packages of data/render/requirements.txt and some "
                      'system libraries: see "Make it again" in data/README.md.')  # fmt: skip
     try:
-        prepare(args.out, {"seed": args.seed, "size": args.size, "blender": blender})
+        recipe = {"seed": args.seed, "size": args.size, "ground": args.ground, "blender": blender}
+        prepare(args.out, recipe)
     except (OSError, ValueError) as error:
         parser.error(f"--out {args.out}: {error}")
 
@@ -249,7 +269,7 @@ def main() -> int:
     print(f"{len(plan)} jobs, {len(plan) - len(todo)} already done, {sum(job.views for job in todo)} photos to render",
           flush=True)  # fmt: skip
     try:
-        render_all(todo, args.seed, args.size, args.out, args.processes)
+        render_all(todo, recipe, args.out, args.processes)
     except KeyboardInterrupt:
         print("interrupted; the same command goes on with the first unfinished job", file=sys.stderr)
         return 130
