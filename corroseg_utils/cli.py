@@ -73,7 +73,7 @@ def _add_segment(commands) -> None:
                     "and one OUT/summary.csv.")
     parser.add_argument("photos", nargs="+", metavar="PHOTO_OR_FOLDER", help="photos, or folders of them")
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for the results")
-    parser.add_argument("--model", type=Path, metavar="PATH", help="a model file; the shipped model by default")
+    parser.add_argument("--model", type=Path, metavar="PATH", help="a model file; by default the shipped corroseg")
     parser.add_argument("--threshold", type=_probability, metavar="T",
                         help="probability 0-1 from which a pixel is marked; the model's own by default")
     parser.add_argument("--scale", type=_scale, metavar="S",
@@ -158,8 +158,8 @@ def _add_train(commands) -> None:
     batch_norm = parser.add_mutually_exclusive_group()
     batch_norm.add_argument("--freeze-encoder", action="store_true", help="train the decoder alone: faster, less exact")
     batch_norm.add_argument("--last-stage", action="store_true",
-                            help="with --weights: train what comes behind the last skip alone, for masks of another "
-                                 "style without forgetting what the model has learned to see")
+                            help="with --weights: train only the layers after the last skip connection, for masks of "
+                                 "another style without forgetting what the model has learned to see")
     batch_norm.add_argument("--train-batch-norm", action="store_true",
                             help="let the encoder's batch norms learn too: better from a few hundred batches on")
     parser.add_argument("--patience", type=_count, metavar="N", help="stop after N epochs without a better IoU")
@@ -189,7 +189,7 @@ def _train(options: argparse.Namespace) -> int:
     if options.keep_start and not options.weights:
         raise CorrosegError("--keep-start keeps a share of the --weights that the training starts from. Give both.")
     if options.last_stage and not options.weights:
-        raise CorrosegError("--last-stage keeps what a model has learned to see. Name that model with --weights.")
+        raise CorrosegError("--last-stage trains only the end of a trained model. Name that model with --weights.")
     from corroseg_utils.augment import INSPECTION
     from corroseg_utils.dataset import read_data
     from corroseg_utils.training import Recipe
@@ -226,7 +226,7 @@ def _add_evaluate(commands) -> None:
         description="Pooled IoU, F1, precision and recall of corrosion at the photos' own size, with a 95 % interval "
                     "by bootstrap over groups.")
     parser.add_argument("data", metavar="DATA", type=Path, help=DATA_HELP)
-    parser.add_argument("--model", type=Path, metavar="PATH", help="a model file; the shipped model by default")
+    parser.add_argument("--model", type=Path, metavar="PATH", help="a model file; by default the shipped corroseg")
     parser.add_argument("--split", choices=("train", "validation", "test", "all"), default="test",
                         help="which photos (default: test)")
     parser.add_argument("--scale", type=_scale, metavar="S",

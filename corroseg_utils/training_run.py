@@ -38,7 +38,8 @@ class Setup:
         view: the square at which the model is validated and used; `photo_size` when None. The best one need not show
             damage as large as the training crops do: see data/weights/training/README.md.
         freeze_encoder: train the decoder alone.
-        last_stage: train what comes behind the last skip alone, see `models.freeze_before_last_join`; needs `weights`.
+        last_stage: train only the layers behind the last skip, see `models.freeze_before_last_join`, whatever else is
+            set to be frozen or free; needs `weights`.
         train_batch_norm: let the encoder's batch norms learn too, see `models.set_encoder_trainable`.
         source_weights: how often to draw a training photo, by its source; 1 for a source that is not named.
         close_gaps: radius in pixels of the gaps that are filled in all masks, see `augment.close_gaps`; for exact masks
@@ -80,8 +81,8 @@ def train_model(manifest: pd.DataFrame, out: Path | str, recipe: Recipe, setup: 
 
     Raises:
         DataError: a split is empty, a mask holds a class that the model shall not know, or a named source is missing.
-        TrainingError: `out` holds another training, the network of 2020 would be trained and used at two sizes, or a
-            share of a model with other classes shall be kept.
+        TrainingError: `out` holds another training, the network of 2020 would be trained and used at two sizes, a
+            share of a model with other classes shall be kept, or the last stage of no model be trained.
         ModelError: the weights to start from are missing or belong to another network.
     """
     out, names, view = Path(out), CLASSES[setup.classes], setup.view or setup.photo_size
@@ -91,6 +92,9 @@ def train_model(manifest: pd.DataFrame, out: Path | str, recipe: Recipe, setup: 
     if setup.keep_start and len(read_about(setup.weights).get("classes", ())) != len(names):
         raise TrainingError(f"{setup.weights} knows other classes, so there is no mean of its weights and the trained "
                             f"ones. Leave out --keep-start, or give a model of {', '.join(names)}.")
+    if setup.last_stage and not setup.weights:
+        raise TrainingError("The last stage alone can be trained of a trained model only. Name that model as the "
+                            "weights to start from.")
     splits = ("train", "validation") if setup.validate else ("train",)
     parts = {split: manifest[manifest["split"] == split] for split in splits}
     for split, part in parts.items():

@@ -72,6 +72,17 @@ def test_edge_requirements_are_among_all_requirements():
     assert all(Requirement(line).name not in ("tensorflow", "keras") for line in lines("requirements-edge.txt"))
 
 
+def test_two_models_ship(monkeypatch, model_file):
+    for name in ("SHIPPED", "EXACT"):
+        monkeypatch.setattr(segmenter_module, name, model_file.with_name(f"no {name}"))
+    with pytest.raises(ModelError, match="no SHIPPED"):
+        load_segmenter()
+    with pytest.raises(ModelError, match="no EXACT"):
+        load_segmenter(exact=True)
+    monkeypatch.setattr(segmenter_module, "EXACT", model_file)
+    assert load_segmenter(exact=True).about == load_segmenter(model_file, exact=False).about
+
+
 def test_tflite_is_the_default_without_tensorflow(monkeypatch, exported):
     monkeypatch.setattr(segmenter_module.importlib.util, "find_spec", lambda name: None)
     monkeypatch.setattr(segmenter_module, "SHIPPED_LITERT", exported["weights"])

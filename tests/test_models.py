@@ -17,6 +17,7 @@ from corroseg_utils.models import (
     set_encoder_trainable,
     unet_2020,
 )
+from corroseg_utils.segmenter import EXACT, SHIPPED
 
 ABOUT = {"network": "unet_2020", "classes": ["background", "a", "b"], "size": 128, "threshold": 0.5}
 PIXELS = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3)).astype(np.float32)
@@ -259,15 +260,25 @@ def test_imagenet_weights_reach_the_whole_encoder(edge_network, monkeypatch):
             assert np.array_equal(np.asarray(new), np.asarray(old))
 
 
-def test_the_shipped_model_can_be_used():
-    if not weights.SHIPPED.exists():
-        pytest.skip("data/weights/corroseg.npz is not there")
-    about = weights.read_about(weights.SHIPPED)
+@pytest.mark.parametrize("path", [SHIPPED, EXACT], ids=lambda path: path.stem)
+def test_a_shipped_model_can_be_used(path):
+    if not path.exists():
+        pytest.skip(f"data/weights/{path.name} is not there")
+    about = weights.read_about(path)
     assert about["network"] in ("edge_unet", "unet_2020") and about["classes"][0] == "background"
     assert about["size"] % 32 == 0 and 0 < about["threshold"] < 1
-    model = weights.build_model(weights.SHIPPED)
+    model = weights.build_model(path)
     assert all(np.isfinite(np.asarray(variable)).all() for variable in model.variables)  # none overflowed float16
     assert model.output_shape[-1] == len(about["classes"])
+
+
+def test_the_model_of_exact_masks_sees_as_the_shipped_one_does():
+    if not (SHIPPED.exists() and EXACT.exists()):
+        pytest.skip("the shipped models are not there")
+    outlines, exact = (weights.build_model(path) for path in (SHIPPED, EXACT))
+    changed = {old.path.split("/")[0] for old, new in zip(outlines.weights, exact.weights, strict=True)
+               if not np.array_equal(old.numpy(), new.numpy())}
+    assert changed == {"decoder_4_conv", "decoder_4_conv_norm", "logits_quarter"}
 
 
 def test_a_whole_network_starts_from_a_file(edge_network, model_file):

@@ -133,6 +133,8 @@ def test_a_folder_is_resumed_by_the_same_recipe_only(recipe, tmp_path: Path):
     prepare(out, {"seed": 1})
     with pytest.raises(ValueError, match="'seed': 1.*'seed': 2"):
         prepare(out, {"seed": 2})
+    with pytest.raises(ValueError, match="'ground': 0.25"):
+        prepare(out, {"seed": 1, "ground": 0.25})
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "holiday.jpg").touch()
     with pytest.raises(ValueError, match="other files"):

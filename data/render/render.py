@@ -240,8 +240,8 @@ def parse_arguments(parser: argparse.ArgumentParser) -> argparse.Namespace:
     parser.add_argument("--size", type=whole_number(64, 4096), default=512,
                         help="long side of a photo in pixels (default: %(default)s; less is a quick look)")  # fmt: skip
     parser.add_argument("--ground", type=share, default=0.0,
-                        help="share of the views that is aimed at the ground beside the asset, 0 to 1, for a set that "
-                             "shall teach what bare ground looks like (default: %(default)s)")  # fmt: skip
+                        help="chance of a view to be aimed at the ground beside the asset, 0 to 1, for a set meant to "
+                             "teach what ground looks like (default: %(default)s)")  # fmt: skip
     parser.add_argument("--processes", type=whole_number(1, 1024), default=os.cpu_count(),
                         help="jobs rendered side by side (default: one a core)")  # fmt: skip
     return parser.parse_args()
