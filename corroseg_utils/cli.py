@@ -188,8 +188,6 @@ def _train(options: argparse.Namespace) -> int:
         raise CorrosegError("--threshold goes with --all; without it the validation photos choose the threshold.")
     if options.keep_start and not options.weights:
         raise CorrosegError("--keep-start keeps a share of the --weights that the training starts from. Give both.")
-    if options.last_stage and not options.weights:
-        raise CorrosegError("--last-stage trains only the end of a trained model. Name that model with --weights.")
     from corroseg_utils.augment import INSPECTION
     from corroseg_utils.dataset import read_data
     from corroseg_utils.training import Recipe

@@ -93,8 +93,7 @@ def train_model(manifest: pd.DataFrame, out: Path | str, recipe: Recipe, setup: 
         raise TrainingError(f"{setup.weights} knows other classes, so there is no mean of its weights and the trained "
                             f"ones. Leave out --keep-start, or give a model of {', '.join(names)}.")
     if setup.last_stage and not setup.weights:
-        raise TrainingError("The last stage alone can be trained of a trained model only. Name that model as the "
-                            "weights to start from.")
+        raise TrainingError("--last-stage trains only the end of a trained model. Name that model with --weights.")
     splits = ("train", "validation") if setup.validate else ("train",)
     parts = {split: manifest[manifest["split"] == split] for split in splits}
     for split, part in parts.items():

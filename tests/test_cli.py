@@ -321,11 +321,6 @@ def test_the_last_stage_alone_learns(shared_data_2020, model_file, tmp_path, cap
     assert changed == {"decoder_4_conv", "decoder_4_conv_norm", "logits_quarter"}
     assert main([*command, "--out", str(tmp_path)]) == 2
     assert "Name that model with --weights" in capsys.readouterr().err
-    from corroseg_utils.training import Recipe, TrainingError
-    from corroseg_utils.training_run import Setup, train_model
-
-    with pytest.raises(TrainingError, match="of a trained model only"):
-        train_model(read_data(shared_data_2020), tmp_path / "api", Recipe(), Setup(last_stage=True))
 
 
 def test_all_photos_but_those_held_out(shared_data_2020, tmp_path, monkeypatch, capsys):

@@ -57,8 +57,8 @@ def set_up_cycles(scratch: Path):
 
 
 def render_job(job, seed: int, size: int, ground: float, out: Path) -> tuple[int, float]:
-    """Build and photograph one job, a share of the views aimed at the ground; returns the number of photos and the
-    seconds taken."""
+    """Build and photograph one job, each view with the chance `ground` to be aimed at the ground; returns the number of
+    photos and the seconds taken."""
     os.environ["OPENCV_IO_ENABLE_OPENEXR"] = "1"
     os.environ["OMP_NUM_THREADS"] = "1"
     # Blender reports every step on the standard output; the parent process reports progress instead.
@@ -220,7 +220,7 @@ def whole_number(least: int, most: int):
     return parse
 
 
-def share(text: str) -> float:
+def chance(text: str) -> float:
     """An argparse type."""
     try:
         number = float(text)
@@ -239,7 +239,7 @@ def parse_arguments(parser: argparse.ArgumentParser) -> argparse.Namespace:
     parser.add_argument("--seed", type=whole_number(0, 2**63), default=2020, help="default: %(default)s")
     parser.add_argument("--size", type=whole_number(64, 4096), default=512,
                         help="long side of a photo in pixels (default: %(default)s; less is a quick look)")  # fmt: skip
-    parser.add_argument("--ground", type=share, default=0.0,
+    parser.add_argument("--ground", type=chance, default=0.0,
                         help="chance of a view to be aimed at the ground beside the asset, 0 to 1, for a set meant to "
                              "teach what ground looks like (default: %(default)s)")  # fmt: skip
     parser.add_argument("--processes", type=whole_number(1, 1024), default=os.cpu_count(),
