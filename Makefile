@@ -6,10 +6,12 @@ LESSON ?=
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run test browser lab notebooks slug clean
+.PHONY: help install run test browser lab notebooks slug clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+install: $(READY)  ## create .venv with all packages, and nothing else
 
 run: $(READY)  ## run all lessons into build/ and render them to HTML (LESSON=04: only that one)
 	@$(BIN)/python notebooks/lessons.py run $(LESSON)

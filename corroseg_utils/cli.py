@@ -118,8 +118,7 @@ def _add_train(commands) -> None:
                         help="width of edge_unet")
     parser.add_argument("--encoder-weights", default="corroseg", metavar="W",
                         help="start of the encoder: corroseg (of the shipped model, which has seen all photos that its "
-                             "card names), imagenet (downloaded; corroseg with a warning if that fails), none, or a "
-                             "model file")
+                             "card names), imagenet (downloaded once), none, or a model file")
     parser.add_argument("--photo-size", type=_side, default=512, metavar="PX",
                         help="training photos are squeezed to this square before crops are cut from them")
     parser.add_argument("--view", type=_side, metavar="PX",
@@ -157,9 +156,6 @@ def _add_train(commands) -> None:
                              "hand-drawn ones; 0 fills none")
     batch_norm = parser.add_mutually_exclusive_group()
     batch_norm.add_argument("--freeze-encoder", action="store_true", help="train the decoder alone: faster, less exact")
-    batch_norm.add_argument("--last-stage", action="store_true",
-                            help="with --weights: train only the layers after the last skip connection, for masks of "
-                                 "another style without forgetting what the model has learned to see")
     batch_norm.add_argument("--train-batch-norm", action="store_true",
                             help="let the encoder's batch norms learn too: better from a few hundred batches on")
     parser.add_argument("--patience", type=_count, metavar="N", help="stop after N epochs without a better IoU")
@@ -168,8 +164,8 @@ def _add_train(commands) -> None:
                         help="train on every photo that is not held out, whatever its split: for a recipe already "
                              "chosen; the last epoch counts")
     parser.add_argument("--threshold", type=_rate, metavar="T",
-                        help="with --all: probability from which the model marks a pixel, 0.5 unless given; without "
-                             "--all the validation photos choose it")
+                        help="probability from which the model marks a pixel (default: the one with the highest IoU on "
+                             "the validation photos, or 0.5 with --all)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of weights, shuffling and augmentation")
     parser.add_argument("--skip-bad", action="store_true", help="leave out photos with problems, and list them")
     parser.set_defaults(run=_train)
@@ -184,8 +180,6 @@ def _train(options: argparse.Namespace) -> int:
         raise CorrosegError("--patience stops before the last of the --cycles. Leave one of the two out.")
     if options.crop[0] > options.crop[1]:
         raise CorrosegError(f"--crop {options.crop[0]:g} {options.crop[1]:g}: give the smaller side first.")
-    if options.threshold is not None and not options.all:
-        raise CorrosegError("--threshold goes with --all; without it the validation photos choose the threshold.")
     if options.keep_start and not options.weights:
         raise CorrosegError("--keep-start keeps a share of the --weights that the training starts from. Give both.")
     from corroseg_utils.augment import INSPECTION
@@ -201,10 +195,9 @@ def _train(options: argparse.Namespace) -> int:
                   keep_start=options.keep_start,
                   encoder_weights=None if options.encoder_weights == "none" else options.encoder_weights,
                   photo_size=options.photo_size, view=options.view, freeze_encoder=options.freeze_encoder,
-                  last_stage=options.last_stage,
                   train_batch_norm=options.train_batch_norm, source_weights=dict(options.source_weights),
                   close_gaps=options.close_gaps, validate=not options.all,
-                  threshold=0.5 if options.threshold is None else options.threshold)
+                  threshold=options.threshold)
     manifest = _manifest(options)
     if options.all:
         held_out = options.fold is not None or options.held_out_source is not None
@@ -212,7 +205,7 @@ def _train(options: argparse.Namespace) -> int:
     if options.extra is not None:
         manifest = with_extra(manifest, _checked(read_data(options.extra), options.skip_bad))
     about = train_model(manifest, options.out, recipe, setup)
-    if setup.validate:
+    if "validation_iou" in about:
         print(f"Best validation IoU {about['validation_iou']:.3f} at threshold {about['threshold']:.3f}.")
     print(f"The model is {options.out / 'model.npz'}")
     return 0

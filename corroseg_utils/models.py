@@ -116,17 +116,6 @@ def set_encoder_trainable(model: keras.Model, trainable: bool, batch_norm: bool 
         layer.trainable = trainable and (batch_norm or not isinstance(layer, layers.BatchNormalization))
 
 
-def freeze_before_last_join(model: keras.Model) -> None:
-    """Freeze all layers but those behind the last skip: the last convolutions of the decoder, and the logits.
-
-    For masks of another style, such as exact ones after hand-drawn ones. What the network has learned to see stays as
-    it is; only what it makes of that is learned anew, from few photos if need be.
-    """
-    last = max(number for number, layer in enumerate(model.layers) if isinstance(layer, layers.Concatenate))
-    for number, layer in enumerate(model.layers):
-        layer.trainable = number > last
-
-
 def _encoder(size: int | None, alpha: float, rescale: bool):
     if size is not None and size % 32:
         raise ValueError(f"size={size}: MobileNetV2 halves the photo five times, so the size must be a multiple "

@@ -1,6 +1,7 @@
 """From a manifest to a model file: what `python -m corroseg_utils train` does."""
 
 import time
+import warnings
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from corroseg_utils.dataset import CLASS_NAMES, DataError, load_arrays
 from corroseg_utils.evaluation import best_threshold
 from corroseg_utils.segmenter import keras_segmenter
 from corroseg_utils.training import Recipe, TrainingError, same_as_stored, train
-from corroseg_utils.weights import read_about, save_model, start_from
+from corroseg_utils.weights import OtherStart, read_about, save_model, start_from
 
 CLASSES = {"corrosion": ("background", "corrosion"), "damage": CLASS_NAMES,
            "condition": ("background", "fair", "poor", "severe")}
@@ -38,8 +39,6 @@ class Setup:
         view: the square at which the model is validated and used; `photo_size` when None. The best one need not show
             damage as large as the training crops do: see data/weights/training/README.md.
         freeze_encoder: train the decoder alone.
-        last_stage: train only the layers behind the last skip, see `models.freeze_before_last_join`, whatever else is
-            set to be frozen or free; needs `weights`.
         train_batch_norm: let the encoder's batch norms learn too, see `models.set_encoder_trainable`.
         source_weights: how often to draw a training photo, by its source; 1 for a source that is not named.
         close_gaps: radius in pixels of the gaps that are filled in all masks, see `augment.close_gaps`; for exact masks
@@ -47,7 +46,8 @@ class Setup:
             training, at `view` for validation.
         validate: choose epoch and threshold on the validation split. False for a recipe already chosen: the last epoch
             counts.
-        threshold: probability from which the model marks a pixel, when validation does not choose it.
+        threshold: probability from which the model marks a pixel. None: the one with the highest IoU on the validation
+            split, or 0.5 without one.
     """
 
     network: str = "edge_unet"
@@ -59,12 +59,11 @@ class Setup:
     photo_size: int = 512
     view: int | None = None
     freeze_encoder: bool = False
-    last_stage: bool = False
     train_batch_norm: bool = False
     source_weights: dict[str, float] = field(default_factory=dict)
     close_gaps: int = 0
     validate: bool = True
-    threshold: float = 0.5
+    threshold: float | None = None
 
 
 def train_model(manifest: pd.DataFrame, out: Path | str, recipe: Recipe, setup: Setup) -> dict:
@@ -81,8 +80,8 @@ def train_model(manifest: pd.DataFrame, out: Path | str, recipe: Recipe, setup: 
 
     Raises:
         DataError: a split is empty, a mask holds a class that the model shall not know, or a named source is missing.
-        TrainingError: `out` holds another training, the network of 2020 would be trained and used at two sizes, a
-            share of a model with other classes shall be kept, or the last stage of no model be trained.
+        TrainingError: `out` holds another training, ImageNet's weights were asked for and cannot be had, the network
+            of 2020 would be trained and used at two sizes, or a share of a model with other classes shall be kept.
         ModelError: the weights to start from are missing or belong to another network.
     """
     out, names, view = Path(out), CLASSES[setup.classes], setup.view or setup.photo_size
@@ -92,8 +91,6 @@ def train_model(manifest: pd.DataFrame, out: Path | str, recipe: Recipe, setup: 
     if setup.keep_start and len(read_about(setup.weights).get("classes", ())) != len(names):
         raise TrainingError(f"{setup.weights} knows other classes, so there is no mean of its weights and the trained "
                             f"ones. Leave out --keep-start, or give a model of {', '.join(names)}.")
-    if setup.last_stage and not setup.weights:
-        raise TrainingError("--last-stage trains only the end of a trained model. Name that model with --weights.")
     splits = ("train", "validation") if setup.validate else ("train",)
     parts = {split: manifest[manifest["split"] == split] for split in splits}
     for split, part in parts.items():
@@ -102,15 +99,18 @@ def train_model(manifest: pd.DataFrame, out: Path | str, recipe: Recipe, setup: 
     photo_weights = _photo_weights(manifest, setup.source_weights)
     keras.utils.set_random_seed(recipe.seed)
     encoder_weights = None if setup.weights else setup.encoder_weights
-    if setup.network == "unet_2020":
-        model = models.unet_2020(view, len(names), encoder_weights)
-    else:
-        model = models.edge_unet(None, len(names), setup.alpha, encoder_weights)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", OtherStart)
+        try:
+            model = models.unet_2020(view, len(names), encoder_weights) if setup.network == "unet_2020" else \
+                models.edge_unet(None, len(names), setup.alpha, encoder_weights)
+        except OtherStart as warning:  # what is held out may be what the shipped encoder has learned from
+            raise TrainingError("ImageNet's weights are not on this computer and could not be fetched. Connect once, "
+                                "or set KERAS_HOME to a folder that has them in models/; or choose another start with "
+                                "--encoder-weights.") from warning
     if setup.weights:
         start_from(model, setup.weights)
-    if setup.last_stage:
-        models.freeze_before_last_join(model)
-    elif setup.weights or encoder_weights or setup.freeze_encoder:  # else batch norms must find their own statistics
+    if setup.weights or encoder_weights or setup.freeze_encoder:  # else batch norms must find their own statistics
         models.set_encoder_trainable(model, not setup.freeze_encoder, setup.train_batch_norm)
     pairs = {split: _load_pairs(part, setup.photo_size if split == "train" else view, setup)
              for split, part in parts.items()}
@@ -121,8 +121,8 @@ def train_model(manifest: pd.DataFrame, out: Path | str, recipe: Recipe, setup: 
         model.set_weights([setup.keep_start * before + (1 - setup.keep_start) * after
                            for before, after in zip(start, model.get_weights(), strict=True)])
     about = {"network": setup.network, "alpha": setup.alpha, "classes": list(names), "size": view,
-             "threshold": setup.threshold, "version": __version__}
-    if setup.validate:
+             "threshold": 0.5 if setup.threshold is None else setup.threshold, "version": __version__}
+    if setup.validate and setup.threshold is None:
         threshold, iou = best_threshold(keras_segmenter(model, about), parts["validation"], setup.close_gaps / view)
         about |= {"threshold": threshold, "validation_iou": iou}
     save_model(out / "model.npz", model, about)

@@ -17,6 +17,10 @@ from corroseg_utils.segmenter import SHIPPED
 _ABOUT = "about"  # the entry that holds the description as JSON text
 
 
+class OtherStart(UserWarning):
+    """A network starts from other weights than it was asked to."""
+
+
 def save_model(path: Path | str, model: keras.Model, about: dict) -> None:
     """Write a model's weights as float16, half the size at no measurable loss, and its description.
 
@@ -108,7 +112,7 @@ def load_encoder(model: keras.Model, source: str | None, alpha: float) -> None:
         except Exception as error:  # no network, a proxy, a full disk: Keras raises what urllib happens to raise
             warnings.warn(f"ImageNet weights could not be fetched ({error}). Using the shipped corroseg encoder "
                           "instead. To use ImageNet, connect once, or set KERAS_HOME to a folder that has them in "
-                          "models/.", stacklevel=3)
+                          "models/.", OtherStart, stacklevel=3)
             source = "corroseg"
         else:
             kept = {layer.name: layer for layer in model.layers}

@@ -310,17 +310,30 @@ def test_a_share_of_the_start_is_kept(shared_data_2020, model_file, tmp_path, mo
     assert "knows other classes" in capsys.readouterr().err
 
 
-def test_the_last_stage_alone_learns(shared_data_2020, model_file, tmp_path, capsys):
-    from corroseg_utils.weights import build_model
+def test_a_threshold_that_is_given_stays(shared_data_2020, tmp_path, capsys):
+    command = ["train", str(shared_data_2020), "--out", str(tmp_path), *TINY_TRAINING, "--alpha", "0.35"]
+    assert main([*command, "--threshold", "0.4"]) == 0
+    about = read_about(tmp_path / "model.npz")
+    assert about["threshold"] == 0.4 and "validation_iou" not in about
+    assert "val_iou" in (tmp_path / "log.csv").read_text()  # which still chooses the epoch
+    assert "Best validation" not in capsys.readouterr().out
 
-    command = ["train", str(shared_data_2020), *TINY_TRAINING[2:-1], "--alpha", "0.35", "--all", "--last-stage"]
-    assert main([*command, "--weights", str(model_file), "--out", str(tmp_path)]) == 0
-    before, after = (build_model(path) for path in (model_file, tmp_path / "model.npz"))
-    changed = {old.path.split("/")[0] for old, new in zip(before.weights, after.weights, strict=True)
-               if not np.array_equal(old.numpy(), new.numpy())}
-    assert changed == {"decoder_4_conv", "decoder_4_conv_norm", "logits_quarter"}
-    assert main([*command, "--out", str(tmp_path)]) == 2
-    assert "Name that model with --weights" in capsys.readouterr().err
+
+def test_a_training_that_cannot_have_its_start_takes_no_other(shared_data_2020, tmp_path, monkeypatch, capsys):
+    import keras
+
+    build = keras.applications.MobileNetV2
+
+    def unreachable(*args, **options):
+        if options.get("weights") == "imagenet":
+            raise OSError("Name or service not known")
+        return build(*args, **options)
+
+    monkeypatch.setattr(keras.applications, "MobileNetV2", unreachable)
+    command = ["train", str(shared_data_2020), "--out", str(tmp_path / "out"), *TINY_TRAINING]
+    assert main([*command, "--encoder-weights", "imagenet"]) == 2
+    assert "could not be fetched" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "setup.json").exists()
 
 
 def test_all_photos_but_those_held_out(shared_data_2020, tmp_path, monkeypatch, capsys):
@@ -340,9 +353,7 @@ def test_all_photos_but_those_held_out(shared_data_2020, tmp_path, monkeypatch, 
                  "--threshold", "0.4"]) == 0
     assert main(["train", str(table), "--out", str(tmp_path), "--all", "--patience", "3"]) == 2
     assert "--patience needs validation photos" in capsys.readouterr().err
-    assert main(["train", str(table), "--out", str(tmp_path), "--threshold", "0.4"]) == 2
-    assert "--threshold goes with --all" in capsys.readouterr().err
-    assert [(setup.validate, setup.threshold) for _, setup in seen] == [(False, 0.5), (False, 0.4)]
+    assert [(setup.validate, setup.threshold) for _, setup in seen] == [(False, None), (False, 0.4)]
     (whole, _), (rest, _) = seen
     assert len(whole) == len(rest) == len(everything) and (whole["split"] == "train").all()
     assert set(zip(rest["split"], rest["fold"], strict=True)) == {("train", 0), ("test", 1)}

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 RENDER = Path(__file__).parents[1] / "data" / "render"
@@ -146,6 +147,23 @@ def test_a_folder_whose_first_run_was_killed_at_its_start_is_taken(recipe, tmp_p
     (tmp_path / ".scratch" / "left").mkdir(parents=True)
     recipe.render.prepare(tmp_path, {"seed": 1})
     assert (tmp_path / "recipe.json").is_file()
+
+
+def test_scenes_meant_to_teach_ground_stand_mostly_on_soil(recipe, monkeypatch):
+    for module, stub in (("mesh", SimpleNamespace(Model=None, frame=None)), ("dressing", None)):
+        monkeypatch.setitem(sys.modules, module, stub)
+    monkeypatch.delitem(sys.modules, "dressing")
+    import dressing
+
+    def grounds(mostly_soil: bool) -> Counter:
+        laid = []
+        model = SimpleNamespace(rng=np.random.default_rng(0), sheet=lambda _, material, away: laid.append(material))
+        for _ in range(200):
+            dressing.ground(model, "sea", 0.0, mostly_soil)
+        return Counter(laid)
+
+    assert grounds(False) == {"deck": 200}
+    assert 120 < grounds(True)["soil"] < 180 and set(grounds(True)) == {"soil", "deck"}
 
 
 def call(out: Path, *options: str) -> list[str]:

@@ -4,6 +4,8 @@ pixel are written to shader outputs (AOV), so the mask is what is seen.
 AOV `dmg` holds cor, rus, pit; `aux` holds lom, coated steel, dirt; `look` holds run-off, red or brown coating, object.
 """
 
+import colorsys
+
 import bpy
 import numpy as np
 from nodes import Graph, Value
@@ -237,9 +239,14 @@ def random_style(rng: np.random.Generator, lookalikes: tuple[str, ...]) -> dict:
 
 
 def make_materials(
-    names: list[str], rng: np.random.Generator, shop: Workshop, paints: tuple[str, str], kinds: tuple[str, ...]
+    names: list[str],
+    rng: np.random.Generator,
+    shop: Workshop,
+    paints: tuple[str, str],
+    kinds: tuple[str, ...],
+    any_earth: bool,
 ) -> dict:
-    """A material for every name used by the model."""
+    """A material for every name used by the model; earth has one of four colours, or any that earth can have."""
     grey = rng.uniform(0.16, 0.42)
     # Old concrete under rusting steel is often nearly as brown as the rust.
     brown = rng.random() < 0.45
@@ -252,6 +259,9 @@ def make_materials(
     wood = linear(str(rng.choice(["#8a6a48", "#6e5236", "#a08460", "#7a4a2c", "#94623a"])))
     tan = linear("#a98d60")
     earth = linear(str(rng.choice(["#5f4d37", "#7b5a3c", "#6d4630", "#8d7a5c"])))
+    if any_earth:
+        # Sand and clay, peat and red soil, in linear light: hues from 13 to 36 degrees.
+        earth = np.array(colorsys.hsv_to_rgb(rng.uniform(0.035, 0.1), rng.uniform(0.45, 0.85), rng.uniform(0.06, 0.35)))
     accent = linear(PAINTS[str(rng.choice(["signal red", "navy", "dark green", "yellow", "black"]))])
     deck_paint = linear(PAINTS[str(rng.choice(["dark green", "red oxide", "dark grey", "haze grey"]))])
     sign = linear(str(rng.choice(["#d8b020", "#c03020", "#e8e8e0", "#2060a0"])))

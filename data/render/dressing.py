@@ -10,9 +10,11 @@ def slack(a, b, sag: float, n: int = 40) -> np.ndarray:
     return np.asarray(a) * (1 - t) + np.asarray(b) * t - np.array([0, 0, sag]) * 4 * t * (1 - t)
 
 
-def ground(m: Model, place: str, level: float) -> None:
-    """Rough ground or a floor under everything."""
+def ground(m: Model, place: str, level: float, mostly_soil: bool) -> None:
+    """Rough ground or a floor under everything: what fits the place, or soil in three of four scenes."""
     rng = m.rng
+    if mostly_soil and rng.random() < 0.75:
+        place = "foliage"
     material = {
         "foliage": "soil",
         "gravel": "gravel",

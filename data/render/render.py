@@ -57,8 +57,11 @@ def set_up_cycles(scratch: Path):
 
 
 def render_job(job, seed: int, size: int, ground: float, out: Path) -> tuple[int, float]:
-    """Build and photograph one job, each view with the chance `ground` to be aimed at the ground; returns the number of
-    photos and the seconds taken."""
+    """Build and photograph one job; returns the number of photos and the seconds taken.
+
+    `ground` is the chance of a view to be aimed at the ground. Above 0 that is mostly soil, of any colour: of all
+    grounds the one that looks most like rust.
+    """
     os.environ["OPENCV_IO_ENABLE_OPENEXR"] = "1"
     os.environ["OMP_NUM_THREADS"] = "1"
     # Blender reports every step on the standard output; the parent process reports progress instead.
@@ -89,14 +92,14 @@ def render_job(job, seed: int, size: int, ground: float, out: Path) -> tuple[int
     build(model)
     _, front, floor = np.concatenate(model.points).min(0)
     dressing.props(model, job.lookalikes)
-    dressing.ground(model, job.place, floor - 0.02)
+    dressing.ground(model, job.place, floor - 0.02, mostly_soil=ground > 0)
     dressing.clutter(model, job.place)
     attributes, sites = damage.grow(model, job.kinds, job.lookalikes, job.extent)
 
     style = coatings.random_style(rng, job.lookalikes)
     rough, relief = load_image("rough", noise.rough_atlas(rng)), load_image("relief", noise.relief_atlas(rng))
     shop = coatings.Workshop(rng, rough, relief, style)
-    materials = coatings.make_materials(model.materials, rng, shop, job.paints, job.kinds)
+    materials = coatings.make_materials(model.materials, rng, shop, job.paints, job.kinds, any_earth=ground > 0)
     model.build(materials, attributes)
 
     scene.world = bpy.data.worlds.new("world")
@@ -240,8 +243,9 @@ def parse_arguments(parser: argparse.ArgumentParser) -> argparse.Namespace:
     parser.add_argument("--size", type=whole_number(64, 4096), default=512,
                         help="long side of a photo in pixels (default: %(default)s; less is a quick look)")  # fmt: skip
     parser.add_argument("--ground", type=chance, default=0.0,
-                        help="chance of a view to be aimed at the ground beside the asset, 0 to 1, for a set meant to "
-                             "teach what ground looks like (default: %(default)s)")  # fmt: skip
+                        help="chance of a view to be aimed at the ground beside the asset, 0 to 1; above 0 the ground "
+                             "is mostly soil, for a set meant to teach what soil looks like "
+                             "(default: %(default)s)")  # fmt: skip
     parser.add_argument("--processes", type=whole_number(1, 1024), default=os.cpu_count(),
                         help="jobs rendered side by side (default: one a core)")  # fmt: skip
     return parser.parse_args()
