@@ -153,7 +153,7 @@ def _add_train(commands) -> None:
                         help="train also on the training photos of this data set, as the source extra")
     parser.add_argument("--close-gaps", type=_count, default=0, metavar="PX",
                         help="fill gaps up to 2 PX wide in all masks, for exact masks where the model shall meet "
-                             "hand-drawn ones; 0 fills none")
+                             "hand-drawn ones; none unless given")
     batch_norm = parser.add_mutually_exclusive_group()
     batch_norm.add_argument("--freeze-encoder", action="store_true", help="train the decoder alone: faster, less exact")
     batch_norm.add_argument("--train-batch-norm", action="store_true",

@@ -37,6 +37,7 @@ from corroseg_utils.models import edge_unet, set_encoder_trainable, unet_2020
 from corroseg_utils.photos import resize_mask, resize_photo, write_whole
 from corroseg_utils.pipeline import shuffled_index
 from corroseg_utils.training import prepare_batch_norm
+from corroseg_utils.weights import OtherStart
 
 # In the order in which they are made. Each row of the study holds its own repair and all before it.
 REPAIRS = {
@@ -181,7 +182,7 @@ def run_row(pools: dict[str, Pool], row: str, seed: int, steps: int = STEPS, enc
     keras.utils.set_random_seed(seed)
     pool = leaky_pool(pools, seed) if row == "leak" else pools["train"]
     with warnings.catch_warnings():
-        warnings.filterwarnings("error", "ImageNet weights")  # with other encoder weights it would be another study
+        warnings.simplefilter("error", OtherStart)  # with other encoder weights it would be another study
         model = build(repairs, encoder, pool.photos.shape[1])
     train(model, pool, repairs, seed, steps)
     scored = pools["scored"]

@@ -237,8 +237,8 @@ def add_parser(subparsers) -> None:
     parser.add_argument("photos", type=Path, metavar="PHOTOS", help="folder of photos")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the report")
     parser.add_argument("--model", type=Path, metavar="PATH",
-                        help="a model file; by default the shipped one that marks corroded metal alone, as grades by "
-                        "area ask for (corroseg_exact)")
+                        help="a model file; by default the shipped one that learned to mark corroded metal alone, as "
+                             "grades by area ask for (corroseg_exact)")
     parser.add_argument("--threshold", type=float, metavar="T",
                         help="probability 0-1 from which a pixel is marked; the model's own by default")
     parser.add_argument("--sure", type=float, metavar="P",

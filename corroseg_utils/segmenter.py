@@ -17,8 +17,8 @@ from corroseg_utils.photos import photo_size, read_photo, resize_mask, resize_ph
 
 SHIPPED = DATA / "weights" / "corroseg.npz"
 SHIPPED_LITERT = DATA / "weights" / "corroseg_int8.tflite"  # used where TensorFlow is not installed
-# People draw a mask around a rusty part, sound islands and all. These mark the corroded metal alone, which is what a
-# grade by area asks for: see data/weights/README.md.
+# People draw a mask around a rusty part, sound islands and all. These learned to mark the corroded metal alone, which
+# is what a grade by area asks for: see data/weights/README.md.
 EXACT = DATA / "weights" / "corroseg_exact.npz"
 EXACT_LITERT = DATA / "weights" / "corroseg_exact_int8.tflite"
 # Photos are decoded at a reduced scale that keeps at least this long side: all that model and overlay need.
@@ -110,8 +110,8 @@ def load_segmenter(path: Path | str | None = None, exact: bool = False) -> Segme
     Args:
         path: a .npz file as `train` writes it, or a .tflite file as `export` writes it, which needs no TensorFlow.
             When None a shipped model, as .tflite where TensorFlow is not installed.
-        exact: without a path, the shipped model that marks corroded metal alone instead of areas as people outline
-            them.
+        exact: without a path, the shipped model that learned to mark corroded metal alone, not areas as people
+            outline them.
 
     Raises:
         ModelError: the file is missing or no model, or TensorFlow is needed and not installed.

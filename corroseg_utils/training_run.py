@@ -44,8 +44,8 @@ class Setup:
         close_gaps: radius in pixels of the gaps that are filled in all masks, see `augment.close_gaps`; for exact masks
             when the model shall meet hand-drawn ones. Pixels of the masks as they are loaded: at `photo_size` for
             training, at `view` for validation.
-        validate: choose epoch and threshold on the validation split. False for a recipe already chosen: the last epoch
-            counts.
+        validate: choose the epoch on the validation split, and the threshold if none is given. False for a recipe
+            already chosen: the last epoch counts.
         threshold: probability from which the model marks a pixel. None: the one with the highest IoU on the validation
             split, or 0.5 without one.
     """
@@ -67,7 +67,7 @@ class Setup:
 
 
 def train_model(manifest: pd.DataFrame, out: Path | str, recipe: Recipe, setup: Setup) -> dict:
-    """Train on a manifest's train split, choose epoch and threshold on its validation split, write `out/model.npz`.
+    """Train on a manifest's train split, choose by its validation split, write `out/model.npz`.
 
     Args:
         manifest: checked, with photos in both splits (`setup.validate` False: in the train split).
@@ -105,8 +105,8 @@ def train_model(manifest: pd.DataFrame, out: Path | str, recipe: Recipe, setup: 
             model = models.unet_2020(view, len(names), encoder_weights) if setup.network == "unet_2020" else \
                 models.edge_unet(None, len(names), setup.alpha, encoder_weights)
         except OtherStart as warning:  # what is held out may be what the shipped encoder has learned from
-            raise TrainingError("ImageNet's weights are not on this computer and could not be fetched. Connect once, "
-                                "or set KERAS_HOME to a folder that has them in models/; or choose another start with "
+            raise TrainingError(f"ImageNet's weights could not be fetched ({warning.__context__}). Connect once, or "
+                                "set KERAS_HOME to a folder that has them in models/; or choose another start with "
                                 "--encoder-weights.") from warning
     if setup.weights:
         start_from(model, setup.weights)

@@ -244,9 +244,10 @@ def make_materials(
     shop: Workshop,
     paints: tuple[str, str],
     kinds: tuple[str, ...],
-    any_earth: bool,
+    any_soil: bool,
 ) -> dict:
-    """A material for every name used by the model; earth has one of four colours, or any that earth can have."""
+    """A material for every name used by the model; soil has one of four colours, or with `any_soil` any that
+    soil can have."""
     grey = rng.uniform(0.16, 0.42)
     # Old concrete under rusting steel is often nearly as brown as the rust.
     brown = rng.random() < 0.45
@@ -259,7 +260,7 @@ def make_materials(
     wood = linear(str(rng.choice(["#8a6a48", "#6e5236", "#a08460", "#7a4a2c", "#94623a"])))
     tan = linear("#a98d60")
     earth = linear(str(rng.choice(["#5f4d37", "#7b5a3c", "#6d4630", "#8d7a5c"])))
-    if any_earth:
+    if any_soil:
         # Sand and clay, peat and red soil, in linear light: hues from 13 to 36 degrees.
         earth = np.array(colorsys.hsv_to_rgb(rng.uniform(0.035, 0.1), rng.uniform(0.45, 0.85), rng.uniform(0.06, 0.35)))
     accent = linear(PAINTS[str(rng.choice(["signal red", "navy", "dark green", "yellow", "black"]))])

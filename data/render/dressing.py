@@ -11,7 +11,7 @@ def slack(a, b, sag: float, n: int = 40) -> np.ndarray:
 
 
 def ground(m: Model, place: str, level: float, mostly_soil: bool) -> None:
-    """Rough ground or a floor under everything: what fits the place, or soil in three of four scenes."""
+    """Rough ground or a floor under everything: what fits the place, or soil in three of four scenes at least."""
     rng = m.rng
     if mostly_soil and rng.random() < 0.75:
         place = "foliage"

@@ -99,7 +99,7 @@ def render_job(job, seed: int, size: int, ground: float, out: Path) -> tuple[int
     style = coatings.random_style(rng, job.lookalikes)
     rough, relief = load_image("rough", noise.rough_atlas(rng)), load_image("relief", noise.relief_atlas(rng))
     shop = coatings.Workshop(rng, rough, relief, style)
-    materials = coatings.make_materials(model.materials, rng, shop, job.paints, job.kinds, any_earth=ground > 0)
+    materials = coatings.make_materials(model.materials, rng, shop, job.paints, job.kinds, any_soil=ground > 0)
     model.build(materials, attributes)
 
     scene.world = bpy.data.worlds.new("world")
