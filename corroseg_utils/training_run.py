@@ -1,7 +1,6 @@
 """From a manifest to a model file: what `python -m corroseg_utils train` does."""
 
 import time
-import warnings
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from corroseg_utils.dataset import CLASS_NAMES, DataError, load_arrays
 from corroseg_utils.evaluation import best_threshold
 from corroseg_utils.segmenter import keras_segmenter
 from corroseg_utils.training import Recipe, TrainingError, same_as_stored, train
-from corroseg_utils.weights import OtherStart, read_about, save_model, start_from
+from corroseg_utils.weights import read_about, save_model, start_from
 
 CLASSES = {"corrosion": ("background", "corrosion"), "damage": CLASS_NAMES,
            "condition": ("background", "fair", "poor", "severe")}
@@ -80,9 +79,9 @@ def train_model(manifest: pd.DataFrame, out: Path | str, recipe: Recipe, setup: 
 
     Raises:
         DataError: a split is empty, a mask holds a class that the model shall not know, or a named source is missing.
-        TrainingError: `out` holds another training, ImageNet's weights were asked for and cannot be had, the network
-            of 2020 would be trained and used at two sizes, or a share of a model with other classes shall be kept.
-        ModelError: the weights to start from are missing or belong to another network.
+        TrainingError: `out` holds another training, the network of 2020 would be trained and used at two sizes, or a
+            share of a model with other classes shall be kept.
+        ModelError: the weights to start from are missing, cannot be fetched, or belong to another network.
     """
     out, names, view = Path(out), CLASSES[setup.classes], setup.view or setup.photo_size
     if setup.network == "unet_2020" and recipe.size != view:
@@ -99,15 +98,10 @@ def train_model(manifest: pd.DataFrame, out: Path | str, recipe: Recipe, setup: 
     photo_weights = _photo_weights(manifest, setup.source_weights)
     keras.utils.set_random_seed(recipe.seed)
     encoder_weights = None if setup.weights else setup.encoder_weights
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", OtherStart)
-        try:
-            model = models.unet_2020(view, len(names), encoder_weights) if setup.network == "unet_2020" else \
-                models.edge_unet(None, len(names), setup.alpha, encoder_weights)
-        except OtherStart as warning:  # what is held out may be what the shipped encoder has learned from
-            raise TrainingError(f"ImageNet's weights could not be fetched ({warning.__context__}). Connect once, or "
-                                "set KERAS_HOME to a folder that has them in models/; or choose another start with "
-                                "--encoder-weights.") from warning
+    if setup.network == "unet_2020":
+        model = models.unet_2020(view, len(names), encoder_weights)
+    else:
+        model = models.edge_unet(None, len(names), setup.alpha, encoder_weights)
     if setup.weights:
         start_from(model, setup.weights)
     if setup.weights or encoder_weights or setup.freeze_encoder:  # else batch norms must find their own statistics

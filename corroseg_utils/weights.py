@@ -1,7 +1,6 @@
 """Model files: weights and what is needed to use them, in one .npz file that is read without pickle."""
 
 import json
-import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -15,10 +14,6 @@ from corroseg_utils.photos import write_whole
 from corroseg_utils.segmenter import SHIPPED
 
 _ABOUT = "about"  # the entry that holds the description as JSON text
-
-
-class OtherStart(UserWarning):
-    """A network starts from other weights than it was asked to."""
 
 
 def save_model(path: Path | str, model: keras.Model, about: dict) -> None:
@@ -97,12 +92,12 @@ def load_encoder(model: keras.Model, source: str | None, alpha: float) -> None:
 
     Args:
         model: a model with a MobileNetV2 encoder.
-        source: "corroseg" (shipped in data/, no network needed), "imagenet" (Keras downloads and caches it; when
-            that fails, a warning and "corroseg"), None (random), or the path of a model file.
+        source: "corroseg" (shipped in data/, no network needed), "imagenet" (Keras downloads and caches it),
+            None (random), or the path of a model file.
         alpha: width of the encoder.
 
     Raises:
-        ModelError: the path is no model file, or its encoder has another width.
+        ModelError: ImageNet's weights cannot be had; the path is no model file, or its encoder has another width.
     """
     if source is None:
         return
@@ -110,16 +105,15 @@ def load_encoder(model: keras.Model, source: str | None, alpha: float) -> None:
         try:
             donor = keras.applications.MobileNetV2((224, 224, 3), alpha, include_top=False, weights="imagenet")
         except Exception as error:  # no network, a proxy, a full disk: Keras raises what urllib happens to raise
-            warnings.warn(f"ImageNet weights could not be fetched ({error}). Using the shipped corroseg encoder "
-                          "instead. To use ImageNet, connect once, or set KERAS_HOME to a folder that has them in "
-                          "models/.", OtherStart, stacklevel=3)
-            source = "corroseg"
-        else:
-            kept = {layer.name: layer for layer in model.layers}
-            for layer in donor.layers:
-                if layer.name in kept and layer.weights:
-                    kept[layer.name].set_weights(layer.get_weights())
-            return
+            # The shipped encoder is no stand-in: it has learned from photos that the caller may hold out.
+            raise ModelError(f"ImageNet weights could not be fetched ({error}). Connect once, or set KERAS_HOME to a "
+                             "folder that has them in models/; or choose another start (--encoder-weights, "
+                             "encoder_weights), such as 'corroseg'.") from error
+        kept = {layer.name: layer for layer in model.layers}
+        for layer in donor.layers:
+            if layer.name in kept and layer.weights:
+                kept[layer.name].set_weights(layer.get_weights())
+        return
     path = SHIPPED if source == "corroseg" else Path(source)
     entries = _read(path)
     for layer in model.layers:

@@ -108,3 +108,18 @@ def exported(model_file, tmp_path_factory):
         flatbuffer = convert(model, SIZE, quantize, small_photos(8))
         (folder / f"{quantize}.tflite").write_bytes(with_about(flatbuffer, {**about, "quantize": quantize}))
     return {quantize: folder / f"{quantize}.tflite" for quantize in EXPORTED}
+
+
+@pytest.fixture
+def no_imagenet(monkeypatch):
+    """A computer without ImageNet's weights and without a network."""
+    import keras
+
+    build = keras.applications.MobileNetV2
+
+    def unreachable(*args, **options):
+        if options.get("weights") == "imagenet":
+            raise OSError("Name or service not known")
+        return build(*args, **options)
+
+    monkeypatch.setattr(keras.applications, "MobileNetV2", unreachable)

@@ -319,17 +319,7 @@ def test_a_threshold_that_is_given_stays(shared_data_2020, tmp_path, capsys):
     assert "Best validation" not in capsys.readouterr().out
 
 
-def test_a_training_that_cannot_have_its_start_takes_no_other(shared_data_2020, tmp_path, monkeypatch, capsys):
-    import keras
-
-    build = keras.applications.MobileNetV2
-
-    def unreachable(*args, **options):
-        if options.get("weights") == "imagenet":
-            raise OSError("Name or service not known")
-        return build(*args, **options)
-
-    monkeypatch.setattr(keras.applications, "MobileNetV2", unreachable)
+def test_a_training_that_cannot_have_its_start_takes_no_other(no_imagenet, shared_data_2020, tmp_path, capsys):
     command = ["train", str(shared_data_2020), "--out", str(tmp_path / "out"), *TINY_TRAINING]
     assert main([*command, "--encoder-weights", "imagenet"]) == 2
     assert "could not be fetched" in capsys.readouterr().err

@@ -212,26 +212,9 @@ def test_the_encoder_starts_from_a_model_file(edge_network, model_file):
         edge_unet(64, 2, 0.5, str(model_file))
 
 
-@pytest.fixture
-def no_imagenet(monkeypatch):
-    build = keras.applications.MobileNetV2
-
-    def unreachable(*args, **options):
-        if options.get("weights") == "imagenet":
-            raise OSError("Name or service not known")
-        return build(*args, **options)
-
-    monkeypatch.setattr(keras.applications, "MobileNetV2", unreachable)
-
-
-def test_without_imagenet_the_shipped_encoder_serves(no_imagenet, edge_network, model_file, monkeypatch):
-    monkeypatch.setattr(weights, "SHIPPED", model_file)
-    with pytest.warns(UserWarning, match="could not be fetched .Name or service not known.*KERAS_HOME") as caught:
-        model = edge_unet(64, 2, 0.35, "imagenet")
-    assert len(caught) == 1
-    for new, old in zip(encoder_weights(model), encoder_weights(edge_network), strict=True):
-        assert np.array_equal(new, old.astype(np.float16))
-    assert np.isfinite(np.asarray(model(PIXELS))).all()
+def test_without_imagenet_no_other_start_is_taken(no_imagenet):
+    with pytest.raises(weights.ModelError, match="could not be fetched .Name or service not known.*KERAS_HOME"):
+        edge_unet(64, 2, 0.35, "imagenet")
 
 
 def test_imagenet_weights_reach_the_whole_encoder(edge_network, monkeypatch):
