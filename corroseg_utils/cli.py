@@ -149,13 +149,11 @@ def _add_train(commands) -> None:
     parser.add_argument("--source-weights", nargs="+", type=_weight, default=[], metavar="SOURCE=W",
                         help="how often to draw each photo of a source, against 1 for each of those not named; 0 for "
                              "never; of a large source more is drawn all the same")
-    parser.add_argument("--extra", type=Path, nargs="+", default=[], metavar="DATA",
-                        help="train also on the training photos of these data sets, as the source extra")
+    parser.add_argument("--extra", type=Path, metavar="DATA",
+                        help="train also on the training photos of this data set, as the source extra")
     parser.add_argument("--close-gaps", type=_count, default=0, metavar="PX",
                         help="fill gaps up to 2 PX wide in all masks, for exact masks where the model shall meet "
                              "hand-drawn ones; none unless given")
-    parser.add_argument("--freeze-until", metavar="LAYER",
-                        help="keep the encoder as it is up to this layer, such as block_2_add: faster, about as exact")
     batch_norm = parser.add_mutually_exclusive_group()
     batch_norm.add_argument("--freeze-encoder", action="store_true", help="train the decoder alone: faster, less exact")
     batch_norm.add_argument("--train-batch-norm", action="store_true",
@@ -197,7 +195,6 @@ def _train(options: argparse.Namespace) -> int:
                   keep_start=options.keep_start,
                   encoder_weights=None if options.encoder_weights == "none" else options.encoder_weights,
                   photo_size=options.photo_size, view=options.view, freeze_encoder=options.freeze_encoder,
-                  freeze_until=options.freeze_until,
                   train_batch_norm=options.train_batch_norm, source_weights=dict(options.source_weights),
                   close_gaps=options.close_gaps, validate=not options.all,
                   threshold=options.threshold)
@@ -205,8 +202,8 @@ def _train(options: argparse.Namespace) -> int:
     if options.all:
         held_out = options.fold is not None or options.held_out_source is not None
         manifest = manifest.assign(split=manifest["split"].where(held_out & (manifest["split"] == "test"), "train"))
-    for extra in options.extra:
-        manifest = with_extra(manifest, _checked(read_data(extra), options.skip_bad))
+    if options.extra is not None:
+        manifest = with_extra(manifest, _checked(read_data(options.extra), options.skip_bad))
     about = train_model(manifest, options.out, recipe, setup)
     if "validation_iou" in about:
         print(f"Best validation IoU {about['validation_iou']:.3f} at threshold {about['threshold']:.3f}.")

@@ -7,7 +7,7 @@ the same code trains on any Keras backend.
 import keras
 from keras import layers
 
-from corroseg_utils.weights import ModelError, load_encoder
+from corroseg_utils.weights import load_encoder
 
 # MobileNetV2's deepest feature map before each halving of the size: strides 2, 4, 8 and 16; then its end at 32.
 SKIPS = ("block_1_expand_relu", "block_3_expand_relu", "block_6_expand_relu", "block_13_expand_relu")
@@ -114,27 +114,6 @@ def set_encoder_trainable(model: keras.Model, trainable: bool, batch_norm: bool 
     """
     for layer in encoder_layers(model):
         layer.trainable = trainable and (batch_norm or not isinstance(layer, layers.BatchNormalization))
-
-
-def freeze_until(model: keras.Model, name: str) -> None:
-    """Freeze the encoder's layers from the first to the one of this name, their batch norms too.
-
-    Edges and colours look alike in ImageNet's photos and in ours, and the first layers work on the largest tensors:
-    with those until "block_2_add" frozen, a training step of `edge_unet` takes three quarters of the time.
-
-    Args:
-        model: from this module.
-        name: of a layer of the encoder, such as "block_2_add".
-
-    Raises:
-        ModelError: the encoder has no layer of this name.
-    """
-    names = [layer.name for layer in encoder_layers(model)]
-    if name not in names:
-        ends = [end for end in names if end.endswith("_add")]
-        raise ModelError(f"The encoder has no layer {name!r}. Its blocks end with {', '.join(ends)}.")
-    for layer in encoder_layers(model)[: names.index(name) + 1]:
-        layer.trainable = False
 
 
 def _encoder(size: int | None, alpha: float, rescale: bool):

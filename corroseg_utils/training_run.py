@@ -38,7 +38,6 @@ class Setup:
         view: the square at which the model is validated and used; `photo_size` when None. The best one need not show
             damage as large as the training crops do: see data/weights/training/README.md.
         freeze_encoder: train the decoder alone.
-        freeze_until: name of the encoder's last layer that does not learn, see `models.freeze_until`.
         train_batch_norm: let the encoder's batch norms learn too, see `models.set_encoder_trainable`.
         source_weights: how often to draw a training photo, by its source; 1 for a source that is not named.
         close_gaps: radius in pixels of the gaps that are filled in all masks, see `augment.close_gaps`; for exact masks
@@ -59,7 +58,6 @@ class Setup:
     photo_size: int = 512
     view: int | None = None
     freeze_encoder: bool = False
-    freeze_until: str | None = None
     train_batch_norm: bool = False
     source_weights: dict[str, float] = field(default_factory=dict)
     close_gaps: int = 0
@@ -108,8 +106,6 @@ def train_model(manifest: pd.DataFrame, out: Path | str, recipe: Recipe, setup: 
         start_from(model, setup.weights)
     if setup.weights or encoder_weights or setup.freeze_encoder:  # else batch norms must find their own statistics
         models.set_encoder_trainable(model, not setup.freeze_encoder, setup.train_batch_norm)
-    if setup.freeze_until:
-        models.freeze_until(model, setup.freeze_until)
     pairs = {split: _load_pairs(part, setup.photo_size if split == "train" else view, setup)
              for split, part in parts.items()}
     same_as_stored(out / "setup.json", asdict(setup))

@@ -13,12 +13,10 @@ from corroseg_utils.models import (
     edge_unet,
     encoder_layers,
     equivalent_upsample,
-    freeze_until,
     set_encoder_trainable,
     unet_2020,
 )
 from corroseg_utils.segmenter import EXACT, SHIPPED
-from corroseg_utils.weights import ModelError
 
 ABOUT = {"network": "unet_2020", "classes": ["background", "a", "b"], "size": 128, "threshold": 0.5}
 PIXELS = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3)).astype(np.float32)
@@ -69,17 +67,6 @@ def test_the_encoder_alone_is_frozen_and_its_batch_norms_unless_asked_for(edge_n
                for layer in encoder)
     set_encoder_trainable(edge_network, True, batch_norm=True)
     assert all(layer.trainable for layer in [*encoder, *decoder])
-
-
-def test_the_encoder_is_frozen_until_a_layer_and_learns_from_there():
-    model = edge_unet(64, 2, 0.35, None)
-    set_encoder_trainable(model, True, batch_norm=True)
-    freeze_until(model, "block_2_add")
-    learning = [layer.name for layer in model.layers if layer.trainable_variables]
-    assert learning[0] == "block_3_expand" and "block_3_expand_BN" in learning and learning[-1] == "logits_quarter"
-    for wrong in ("block_2_adder", "logits_quarter"):
-        with pytest.raises(ModelError, match=f"no layer '{wrong}'.*block_2_add, block_4_add"):
-            freeze_until(model, wrong)
 
 
 def test_the_pix2pix_block_by_its_parts():
