@@ -149,8 +149,8 @@ def _add_train(commands) -> None:
     parser.add_argument("--source-weights", nargs="+", type=_weight, default=[], metavar="SOURCE=W",
                         help="how often to draw each photo of a source, against 1 for each of those not named; 0 for "
                              "never; of a large source more is drawn all the same")
-    parser.add_argument("--extra", type=Path, metavar="DATA",
-                        help="train also on the training photos of this data set, as the source extra")
+    parser.add_argument("--extra", type=Path, nargs="+", default=[], metavar="DATA",
+                        help="train also on the training photos of these data sets, as the source extra")
     parser.add_argument("--close-gaps", type=_count, default=0, metavar="PX",
                         help="fill gaps up to 2 PX wide in all masks, for exact masks where the model shall meet "
                              "hand-drawn ones; none unless given")
@@ -202,8 +202,8 @@ def _train(options: argparse.Namespace) -> int:
     if options.all:
         held_out = options.fold is not None or options.held_out_source is not None
         manifest = manifest.assign(split=manifest["split"].where(held_out & (manifest["split"] == "test"), "train"))
-    if options.extra is not None:
-        manifest = with_extra(manifest, _checked(read_data(options.extra), options.skip_bad))
+    for extra in options.extra:
+        manifest = with_extra(manifest, _checked(read_data(extra), options.skip_bad))
     about = train_model(manifest, options.out, recipe, setup)
     if "validation_iou" in about:
         print(f"Best validation IoU {about['validation_iou']:.3f} at threshold {about['threshold']:.3f}.")

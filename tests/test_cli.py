@@ -288,6 +288,8 @@ def test_photos_of_another_data_set_are_added(shared_data_2020, data_2020, tmp_p
     assert training_run._photo_weights(seen["photos"], seen["setup"].source_weights).tolist() == 4 * [1] + 4 * [0]
     with pytest.raises(training_run.DataError, match="weight 0"):
         training_run._photo_weights(seen["photos"].assign(source="extra"), {"extra": 0.0})
+    assert main([*command, str(shared_data_2020)]) == 0
+    assert (seen["photos"]["source"] == "extra").sum() == 4 + 4  # of each of the two data sets
     for wrong in ("extra", "extra=-1", "extra=inf", "extra=nan", "extra=a"):
         with pytest.raises(SystemExit):
             main([*command, "--source-weights", wrong])
