@@ -286,7 +286,8 @@ def _count_values(arrays: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]
 def _targets(data: Data) -> Iterator[np.ndarray]:
     """Targets of `data` as float (pixels, C), C at least 2."""
     for target in _arrays(data, 1):
-        if target.ndim < 2 or target.shape[-1] < 2 or (target.ndim == 3 and target.dtype.kind in "iub"):
+        is_indices = target.ndim == 3 and target.dtype.kind in "iub" and (target.sum(-1) != 1).any()
+        if target.ndim < 2 or target.shape[-1] < 2 or is_indices:
             raise ValueError(f"targets of shape {target.shape} have no class axis: pass np.eye(classes)[masks]")
         yield target.reshape(-1, target.shape[-1]).astype(float)
 

@@ -116,9 +116,9 @@ def _add_train(commands) -> None:
     parser.add_argument("--network", choices=("edge_unet", "unet_2020"), default="edge_unet", help="see lesson 03")
     parser.add_argument("--alpha", type=float, choices=(0.35, 0.5, 0.75, 1.0, 1.3, 1.4), default=1.0,
                         help="width of edge_unet")
-    parser.add_argument("--encoder-weights", default="corroseg", metavar="W",
-                        help="start of the encoder: corroseg (of the shipped model, which has seen all photos that its "
-                             "card names), imagenet (downloaded once), none, or a model file")
+    parser.add_argument("--encoder-weights", metavar="W",
+                        help="start of the encoder: corroseg (default: of the shipped model, which has seen all photos "
+                             "that its card names), imagenet (downloaded once), none, or a model file")
     parser.add_argument("--photo-size", type=_side, default=512, metavar="PX",
                         help="training photos are squeezed to this square before crops are cut from them")
     parser.add_argument("--view", type=_side, metavar="PX",
@@ -182,6 +182,9 @@ def _train(options: argparse.Namespace) -> int:
         raise CorrosegError(f"--crop {options.crop[0]:g} {options.crop[1]:g}: give the smaller side first.")
     if options.keep_start and not options.weights:
         raise CorrosegError("--keep-start keeps a share of the --weights that the training starts from. Give both.")
+    if options.weights and options.encoder_weights:
+        raise CorrosegError("--weights starts the whole network, encoder included, and --encoder-weights the encoder "
+                            "alone. Give one of them.")
     from corroseg_utils.augment import INSPECTION
     from corroseg_utils.dataset import read_data
     from corroseg_utils.training import Recipe
@@ -193,7 +196,7 @@ def _train(options: argparse.Namespace) -> int:
                     augmentation=replace(INSPECTION, crop=tuple(options.crop), paste=options.paste))
     setup = Setup(network=options.network, alpha=options.alpha, classes=options.classes, weights=options.weights,
                   keep_start=options.keep_start,
-                  encoder_weights=None if options.encoder_weights == "none" else options.encoder_weights,
+                  encoder_weights=None if options.encoder_weights == "none" else options.encoder_weights or "corroseg",
                   photo_size=options.photo_size, view=options.view, freeze_encoder=options.freeze_encoder,
                   train_batch_norm=options.train_batch_norm, source_weights=dict(options.source_weights),
                   close_gaps=options.close_gaps, validate=not options.all,

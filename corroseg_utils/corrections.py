@@ -29,7 +29,7 @@ from corroseg_utils.annotations import (
 from corroseg_utils.assets import safe_key
 from corroseg_utils.dataset import CLASS_NAMES
 from corroseg_utils.errors import CorrosegError
-from corroseg_utils.photos import photo_size, read_photo, write_jpeg, write_png, write_whole
+from corroseg_utils.photos import photo_size, read_exif, read_photo, write_jpeg, write_png, write_whole
 from corroseg_utils.report_files import fingerprint
 
 REVIEW_SCHEMA = "corroseg-review/1"
@@ -61,7 +61,8 @@ def reviewed_masks(report: Path | str, review: Path | str) -> Iterator[tuple[str
     """Masks of the reviewed photos: all that the model found there, without the findings that were rejected.
 
     Findings without a verdict stay, and so do the regions too small to be listed. What the model missed is still
-    missing: only redrawn masks can add it.
+    missing: only redrawn masks can add it. Photos of which the report saw a part alone, by a region or a steel mask,
+    are left out, for the rest would count as sound; how many is printed to standard error.
 
     Args:
         report: folder that `report` wrote.
@@ -76,9 +77,10 @@ def reviewed_masks(report: Path | str, review: Path | str) -> Iterator[tuple[str
     """
     known = _results(report)
     verdicts, fingerprints = read_review(review)
+    in_part = 0
     for name, judged in verdicts.items():
-        result = read_json(known[name]) if name in known else {"findings": []}
-        if not set(judged) <= {finding["finding"] for finding in result["findings"]}:
+        result = read_json(known[name]) if name in known else None
+        if result is None or not set(judged) <= {finding["finding"] for finding in result["findings"]}:
             raise AnnotationError(f"{review}: it speaks of {name!r} or a finding in it that {report} lacks. "
                                   "Give the report that it was made from.")
         now = fingerprint(result["findings"])
@@ -86,7 +88,13 @@ def reviewed_masks(report: Path | str, review: Path | str) -> Iterator[tuple[str
             raise AnnotationError(f"{review}: {report} has other findings in {name!r} than what was reviewed. Give "
                                   "the report that it was made from, or load the review in the page of this one, which "
                                   "keeps what still holds, judge the rest, and save it again.")
+        if result["surface"] != "photo":
+            in_part += 1
+            continue
         yield name, _mask(result, {number for number, verdict in judged.items() if verdict == "reject"})
+    if in_part:
+        print(f"{review}: {in_part} photos were inspected in a part alone, by a region or a steel mask, and were left "
+              "out; draw their whole masks in an annotation tool.", file=sys.stderr)
 
 
 def redrawn_masks(report: Path | str, photos: Path | str,
@@ -143,9 +151,12 @@ def corrections_to_dataset(report: Path | str, photos: Path | str, out: Path | s
         Names of the photos written.
 
     Raises:
-        CorrosegError: nothing was corrected, or a file does not fit the others.
+        CorrosegError: nothing was corrected, a file does not fit the others, or `out` holds corrections already.
     """
     out, photos = Path(out), Path(photos)
+    if (out / "manifest.csv").exists():  # a new one would drop the photos of the old one
+        raise AnnotationError(f"{out / 'manifest.csv'}: there are corrections in this folder already. Give a new one "
+                              "with --out, or remove it first.")
     assets = {photo["photo"]: photo["asset"] for photo in read_json(Path(report) / "findings.json")["photos"]}
     written = {}
     for name, mask in _corrected(report, photos, review, annotations):
@@ -174,7 +185,7 @@ def _write_upright(photo: Path, copy: Path) -> Path:
     """Copy a photo; one that its EXIF block turns is turned, as its mask is drawn on the upright photo."""
     copy.parent.mkdir(parents=True, exist_ok=True)
     with Image.open(photo) as image:
-        is_upright = image.getexif().get(0x0112, 1) == 1 and image.size == photo_size(photo)
+        is_upright = read_exif(image).get(0x0112, 1) == 1 and image.size == photo_size(photo)
     if is_upright:
         shutil.copyfile(photo, copy)
         return copy

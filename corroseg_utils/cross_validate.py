@@ -89,11 +89,12 @@ def held_out_counts(data: Path, out: Path, part: int | str, train_options: Seque
         CorrosegError: the training failed.
     """
     table = out / "photos.csv"
+    options = [option.replace("{part}", name_of(part)) for option in train_options]
+    same_as_stored(out / "run.json", {**identity(data), "source": source, "part": part, "train_options": options})
     if not table.is_file():
         if not (out / "model.npz").is_file():
             hold_out = ["--fold", str(part)] if isinstance(part, int) else ["--held-out-source", part]
             hold_out += ["--source", source] if source else []
-            options = [option.replace("{part}", name_of(part)) for option in train_options]
             if cli.main(["train", str(data), "--out", str(out), *hold_out, *options]):
                 raise CorrosegError(f"{out}: the training without part {part} failed; see above.")
             keras.utils.clear_session()  # one process trains many models
@@ -146,9 +147,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if manifest[column].isna().any():
             photo = manifest["photo"][manifest[column].isna()].iloc[0]
             raise CorrosegError(f"{options.data}: {photo.name} has no {column}. Fill that cell, or leave the row out.")
-        found = sorted(np.unique(manifest[column]).tolist())
+        found = sorted(manifest[column].convert_dtypes().unique().tolist())  # folds that were 1.0 become 1
+        if not options.by_source and not all(isinstance(part, int) for part in found):
+            raise CorrosegError(f"{options.data}: a fold is a whole number, but there is {found[0]!r}. Number them.")
         results = cross_validate(options.data, options.out, options.folds or found, train_options, options.source)
-    except CorrosegError as error:
+    except (CorrosegError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     for name, scores in {**results["sources"], "all": results["all"]}.items():

@@ -248,8 +248,9 @@ def _read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     if not path.is_file():
         raise DataError(f"{path}: there is no such table. Check the folder.")
     try:
-        # Names stay text: 007 is no 7.
-        table = pd.read_csv(path, dtype=dict.fromkeys(("group", "source", "split", *columns), str))
+        # Names stay text: 007 is no 7, and NA no gap.
+        table = pd.read_csv(path, dtype=dict.fromkeys(("group", "source", "split", *columns), str),
+                            keep_default_na=False, na_values=[""])
     except (ValueError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: not a CSV table ({error}). Save it as comma-separated UTF-8 text.") from error
     missing = [column for column in columns if column not in table]

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from corroseg_utils.photos import PhotoError, photo_size, read_photo, resize_photo
+from corroseg_utils.photos import PhotoError, photo_size, read_exif, read_photo, resize_photo
 from corroseg_utils.segmenter import READ_SIDE
 
 SECONDS_PER_PHOTO = 60.0
@@ -137,7 +137,7 @@ def _date_taken(path: Path) -> str:
     """Date from the EXIF block as YYYY-MM-DD, "" where it has none or a broken one."""
     try:
         with Image.open(path) as image:
-            text = image.getexif().get_ifd(_EXIF_BLOCK).get(_DATE_TAKEN, "")
+            text = read_exif(image).get_ifd(_EXIF_BLOCK).get(_DATE_TAKEN, "")
         return datetime.strptime(str(text)[:10], "%Y:%m:%d").date().isoformat()
     except Exception:  # a photo without a readable date is still a photo
         return ""

@@ -106,7 +106,7 @@ class OpenPhoto:
 
 
 def photo_size(path: Path | str) -> tuple[int, int]:
-    """Width and height of the upright photo in pixels, from the file's header alone.
+    """Width and height of the upright photo in pixels, without decoding it, see `read_exif`.
 
     Raises:
         PhotoError: as `read_photo`, as far as the header shows it.
@@ -228,6 +228,28 @@ def holds_report(folder: Path) -> bool:
     return (folder / "findings.json").is_file() or ((folder / ".lock").is_file() and (folder / "photos").is_dir())
 
 
+def read_exif(image: Image.Image) -> Image.Exif:
+    """The EXIF block of an image that was opened from a file, empty if there is none.
+
+    To look for one behind the pixels of a PNG, Pillow decodes them all. Where nothing follows them, that is spared.
+    """
+    if image.format == "PNG" and _ends_with_pixels(image.filename):
+        return Image.Image.getexif(image)
+    return image.getexif()
+
+
+def _ends_with_pixels(path: str) -> bool:
+    """Whether no chunk of a PNG stands between its pixels and its end."""
+    with open(path, "rb") as file:
+        file.seek(8)
+        kind, before = b"", b""
+        # A chunk is length, type, data and CRC (PNG specification, 5.3).
+        while len(head := file.read(8)) == 8:
+            before, kind = kind, head[4:]
+            file.seek(int.from_bytes(head[:4], "big") + 4, 1)
+    return (before, kind) == (b"IDAT", b"IEND")
+
+
 def printable(text: str) -> str:
     """Text that every file and terminal can take: bytes that are no UTF-8 become \\xNN, control characters
     too."""
@@ -252,7 +274,7 @@ def _header(path: Path | str) -> tuple[tuple[int, int], int, bool]:
 
 def _orientation(image: Image.Image) -> int:
     try:
-        return int(image.getexif().get(_EXIF_ORIENTATION, 1))
+        return int(read_exif(image).get(_EXIF_ORIENTATION, 1))
     except Exception:  # broken EXIF is common and says nothing about the pixels
         return 1
 

@@ -49,7 +49,7 @@ def make_dataset(photos: np.ndarray, masks: np.ndarray, batch_size: int, size: i
         index = shuffled_index(position, len(photos), seed) if weights is None else rng.choice(len(photos), p=weights)
         photo, mask = augment_pair(photos[index], masks[index], size, augmentation, rng)
         if augmentation.paste and rng.random() < augmentation.paste:
-            donor = rng.integers(len(photos))
+            donor = rng.choice(len(photos), p=weights)
             photo, mask = paste_damage(photo, mask, *augment_pair(photos[donor], masks[donor], size, augmentation, rng))
         return photo, mask
 

@@ -17,6 +17,7 @@ import argparse
 import json
 import sys
 import time
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -196,8 +197,9 @@ def study(data: Path | str, out: Path | str, rows: tuple[str, ...] = tuple(ROWS)
         StudyError: `out` holds a study of other photos or other settings.
     """
     manifest, out = read_data(data), Path(out)
-    setting = {"photos": len(manifest), "jobs": manifest["group"].nunique(), "findings": int(
-        manifest["findings"].map(len).sum()), "size": SIZE, "batch": BATCH, "steps": steps, "encoder": encoder}
+    setting = {"photos": len(manifest), "jobs": manifest["group"].nunique(),
+               "findings": int(manifest["findings"].map(len).sum()), "checksum": _checksum(manifest),
+               "size": SIZE, "batch": BATCH, "steps": steps, "encoder": encoder}
     stored = _read(out) if out.is_file() else {"setting": setting, "runs": []}
     if stored["setting"] != setting:
         raise StudyError(f"{out} holds a study of {stored['setting']}, not of {setting}. Give another file.")
@@ -244,6 +246,16 @@ def _draw(pictures: np.ndarray, seed: int, position: int) -> tuple[np.ndarray, n
 def _warp(picture: np.ndarray, matrix: np.ndarray, interpolation: int) -> np.ndarray:
     return cv2.warpAffine(picture, matrix, picture.shape[1::-1], flags=interpolation | cv2.WARP_INVERSE_MAP,
                           borderMode=cv2.BORDER_REFLECT_101)
+
+
+def _checksum(manifest: pd.DataFrame) -> int:
+    """CRC-32 of all photo and mask files: another rendering of the same plan has as many of each."""
+    files = (path for row in manifest.to_dict("records")
+             for path in (row["photo"], *(finding.path for finding in row["findings"])))
+    checksum = 0
+    for path in files:
+        checksum = zlib.crc32(path.read_bytes(), checksum)
+    return checksum
 
 
 def _read(path: Path) -> dict:

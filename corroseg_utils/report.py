@@ -26,8 +26,8 @@ from corroseg_utils.dataset import CLASS_NAMES
 from corroseg_utils.errors import CorrosegError
 from corroseg_utils.inspection import PICTURES, Surface, inspect, look
 from corroseg_utils.photo_reader import SECONDS_PER_PHOTO, PhotoReader, ReadPhoto
-from corroseg_utils.photos import PhotoError, read_mask, resize_mask, write_whole
-from corroseg_utils.report_files import Report, write_report
+from corroseg_utils.photos import PhotoError, holds_report, read_mask, resize_mask, write_whole
+from corroseg_utils.report_files import RESULTS, Report, write_report
 
 RESULT_FORMAT = 2  # raise it when results of an older version must not be used again
 
@@ -84,6 +84,7 @@ def make_report(photos: Path | str, out: Path | str, segmenter, *, by: str = "jo
     if settings.steel and not any(_steel_mask(entry, settings.steel) for entry in entries):
         raise CorrosegError(f"{settings.steel}: no steel mask fits a photo. The first photo, {entries[0].name}, would "
                             f"have {Path(entries[0].name).with_suffix('.png')}.")
+    _only_own_files(out)
     model = model_name(segmenter)
     results.mkdir(parents=True, exist_ok=True)
     failed = {}
@@ -208,6 +209,16 @@ def _surface(entry: Entry, photo: ReadPhoto, steel: Path | None) -> Surface:
             raise PhotoError(entry.path, "there is no steel in its region, or the region is less than a pixel",
                              "Correct the region in the table of assets, or the steel mask")
     return Surface(kind, None if kind == "photo" else pixels)
+
+
+def _only_own_files(out: Path) -> None:
+    """Refuse a folder whose files a report would replace, or hide among its pictures, unless a report wrote them."""
+    if holds_report(out):
+        return
+    for path in (*(out / name for name in RESULTS), *sorted((out / "photos").glob("*"))[:1]):
+        if path.exists():
+            raise CorrosegError(f"{path}: this file is there already, and is not of a report. Give another folder "
+                                "with --out, or move the file.")
 
 
 @contextlib.contextmanager

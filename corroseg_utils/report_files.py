@@ -43,6 +43,9 @@ class Report(NamedTuple):
     created: str
 
 
+RESULTS = ("findings.json", "findings.csv", "coco.json", "report.html")  # beside the folder photos
+
+
 def write_report(report: Report) -> None:
     """Write all files of the report, each whole or not at all."""
     photos = [photo_record(entry, result) for entry, result in results(report)]

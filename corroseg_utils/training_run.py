@@ -136,10 +136,12 @@ def _load_pairs(photos: pd.DataFrame, size: int, setup: Setup) -> tuple[np.ndarr
     if setup.close_gaps and not binary:
         raise DataError("Gaps can be closed in masks of corrosion alone, not in those of several classes.")
     pixels, masks = load_arrays(photos, size, binary)
-    highest = int(masks.max(initial=0))
-    if highest >= classes:
-        raise DataError(f"A mask holds class {highest}, but {setup.classes!r} ends at {classes - 1}. "
-                        f"Train {' or '.join(CLASSES)}, or use one source of the data.")
+    highest = masks.max(axis=(1, 2), initial=0)
+    if (highest >= classes).any():
+        worst = int(highest.argmax())
+        raise DataError(f"The mask of {photos['photo'].iloc[worst]} holds class {highest[worst]}, but "
+                        f"{setup.classes!r} ends at {classes - 1}. Train {' or '.join(CLASSES)}, or use one source of "
+                        "the data.")
     if setup.close_gaps:
         masks[:] = [close_gaps(mask, setup.close_gaps) for mask in masks]
     return pixels, masks

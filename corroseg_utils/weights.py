@@ -152,6 +152,8 @@ def _named_variables(model: keras.Model) -> Iterator[tuple[str, keras.Variable]]
 
 def _read(path: Path | str) -> dict[str, np.ndarray]:
     path = Path(path)
+    if path.suffix == ".tflite":
+        raise ModelError(f"{path}: weights cannot be taken from a .tflite file. Give the .npz file that `train` wrote.")
     try:
         with np.load(path, allow_pickle=False) as file:
             entries = {name: file[name] for name in file.files}

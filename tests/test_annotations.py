@@ -334,6 +334,26 @@ def test_a_photo_that_was_not_redrawn_goes_by_its_review(tmp_path, report, photo
     assert masks == [0, 1200]
 
 
+def test_a_photo_inspected_in_part_is_left_out(tmp_path, photos, capsys):
+    (tmp_path / "t.csv").write_text("photo,asset,region\nCDM_1_a.png,A,0 0 50 100\n")
+    report_on(photos, tmp_path / "report", by=str(tmp_path / "t.csv"))
+    verdicts = {"CDM_1_a.png": {1: "confirm"}, "sub/CDM_2_b.png": {1: "confirm"}}
+    review = write_review(tmp_path / "review.json", verdicts)
+    names = corrections_to_dataset(tmp_path / "report", photos, tmp_path / "data", review)
+    assert names == ["sub/CDM_2_b.png"]
+    assert "review.json: 1 photos were inspected in a part alone" in capsys.readouterr().err
+
+
+def test_earlier_corrections_are_not_dropped(tmp_path, report, photos):
+    review = write_review(tmp_path / "review.json", {"CDM_1_a.png": {1: "confirm"}})
+    corrections_to_dataset(report, photos, tmp_path / "data", review)
+    before = {path: path.read_bytes() for path in (tmp_path / "data").rglob("*") if path.is_file()}
+    other = write_review(tmp_path / "other.json", {"sub/CDM_2_b.png": {1: "confirm"}})
+    with pytest.raises(AnnotationError, match=r"manifest\.csv: there are corrections in this folder already"):
+        corrections_to_dataset(report, photos, tmp_path / "data", other)
+    assert {path: path.read_bytes() for path in (tmp_path / "data").rglob("*") if path.is_file()} == before
+
+
 def test_turned_photos_are_stored_upright(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 3  # upside down: the size alone does not give it away

@@ -253,6 +253,11 @@ def test_loss_floor_finds_a_loss_that_learned_nothing():
     assert not checks.loss_floor(0.1, np.eye(2)[[[0, 0]]])  # one class only
 
 
+def test_loss_floor_of_one_pair_with_a_class_axis():
+    one_hot = np.eye(2, dtype=np.uint8)[np.arange(16).reshape(4, 4) % 2]
+    assert checks.loss_floor(0.1, one_hot).passed == checks.loss_floor(0.1, one_hot.astype(float)).passed
+
+
 def test_loss_floor_of_wrong_input():
     for targets in (np.zeros((2, 4, 4), np.uint8), np.zeros((2, 4, 4, 1))):
         with pytest.raises(ValueError, match=r"np\.eye"):

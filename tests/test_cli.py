@@ -17,7 +17,7 @@ from corroseg_utils import segmenter
 from corroseg_utils.cli import main
 from corroseg_utils.dataset import load_mask, read_data
 from corroseg_utils.metrics import confusion, corrosion_scores
-from corroseg_utils.photos import photo_size, read_mask
+from corroseg_utils.photos import photo_size, read_mask, write_jpeg, write_png
 from corroseg_utils.weights import read_about
 
 REPO = Path(__file__).resolve().parent.parent
@@ -293,6 +293,22 @@ def test_photos_of_another_data_set_are_added(shared_data_2020, data_2020, tmp_p
     for wrong in ("extra", "extra=-1", "extra=inf", "extra=nan", "extra=a"):
         with pytest.raises(SystemExit):
             main([*command, "--source-weights", wrong])
+
+
+def test_a_start_of_the_network_and_one_of_the_encoder_exclude_each_other(shared_data_2020, model_file, tmp_path,
+                                                                          capsys):
+    assert main(["train", str(shared_data_2020), "--out", str(tmp_path), "--weights", str(model_file),
+                 "--encoder-weights", "imagenet"]) == 2
+    assert "Give one of them" in capsys.readouterr().err
+
+
+def test_a_mask_of_unknown_classes_is_named(tmp_path, capsys):
+    for name, value in (("a", 3), ("b", 4)):
+        write_jpeg(tmp_path / "data" / "images" / f"{name}.jpg", np.zeros((32, 32, 3), np.uint8))
+        write_png(tmp_path / "data" / "masks" / f"{name}.png", np.full((32, 32), value, np.uint8))
+    command = ["train", str(tmp_path / "data"), "--out", str(tmp_path / "out"), *TINY_TRAINING, "--all"]
+    assert main([*command, "--classes", "condition"]) == 2
+    assert "b.jpg holds class 4, but 'condition' ends at 3" in capsys.readouterr().err
 
 
 def test_a_share_of_the_start_is_kept(shared_data_2020, model_file, tmp_path, monkeypatch, capsys):

@@ -44,7 +44,7 @@ def quick(monkeypatch, model_file):
     def train(arguments):
         asked.append(arguments)
         out = cli.Path(arguments[arguments.index("--out") + 1])
-        out.mkdir(parents=True)
+        out.mkdir(parents=True, exist_ok=True)
         (out / "model.npz").write_bytes(model_file.read_bytes())
         return 0
 
@@ -91,6 +91,25 @@ def test_other_options_in_the_same_folder_are_refused(data, tmp_path, quick, cap
     assert main([str(data), "--out", str(tmp_path)]) == 0
     assert main([str(data), "--out", str(tmp_path), "--epochs", "3"]) == 2
     assert "settings.json holds a training with another recipe" in capsys.readouterr().err
+
+
+def test_scores_of_other_options_are_not_taken_for_these(data, tmp_path, quick):
+    held_out_counts(data, tmp_path, 0, ["--epochs", "3"])
+    with pytest.raises(TrainingError, match=r"run\.json holds a training with another recipe"):
+        held_out_counts(data, tmp_path, 0, ["--epochs", "99"])
+
+
+def test_folds_are_whole_numbers_however_the_table_writes_them(data, tmp_path, quick, capsys):
+    table = pd.read_csv(data)
+    table.assign(fold=table["fold"].astype(float)).to_csv(data.with_name("floats.csv"), index=False)
+    assert main([str(data.with_name("floats.csv")), "--out", str(tmp_path / "out")]) == 0
+    assert [asked[5] for asked in quick] == ["0", "1"]
+    table.assign(fold=table["fold"].map({0: "a", 1: "b"})).to_csv(data.with_name("letters.csv"), index=False)
+    assert main([str(data.with_name("letters.csv")), "--out", str(tmp_path / "letters")]) == 2
+    assert "a fold is a whole number, but there is 'a'" in capsys.readouterr().err
+    (tmp_path / "file").write_text("")
+    assert main([str(data), "--out", str(tmp_path / "file")]) == 2
+    assert "error: " in capsys.readouterr().err
 
 
 def test_scores_of_other_data_are_not_taken_for_these(data, tmp_path, quick, capsys):

@@ -93,6 +93,16 @@ def test_a_manifest_csv(tmp_path):
     assert list(manifest["split"]) == split_by_group(manifest["group"])
 
 
+def test_a_group_named_as_pandas_names_a_gap_is_a_group(tmp_path):
+    """Else each photo of the asset NA would be a group of its own, and a split would divide them."""
+    for number in range(3):
+        write_png(tmp_path / f"{number}.png", np.zeros((8, 8), np.uint8))
+    (tmp_path / "m.csv").write_text("image,mask,group,fold\n0.png,0.png,NA,1\n1.png,,NA,\n2.png,,,2\n")
+    manifest = read_data(tmp_path / "m.csv")
+    assert manifest["group"].tolist() == ["NA", "NA", "2"]
+    assert [len(findings) for findings in manifest["findings"]] == [1, 0, 0] and manifest["fold"].isna().sum() == 1
+
+
 def test_a_manifest_csv_may_bring_its_split(tmp_path):
     (tmp_path / "m.csv").write_text("image,mask,split\nCDM_1_a.jpg,a.png,test\nCDM_1_b.jpg,b.png,validation\n")
     manifest = read_manifest(tmp_path / "m.csv")

@@ -78,11 +78,13 @@ def test_threshold_outside_0_to_1_is_an_error(threshold):
         corroded_share(probabilities(), threshold)
 
 
-def test_interval_contains_the_share_at_any_threshold():
+@pytest.mark.parametrize(("threshold", "strict", "loose"), [(0.25, 0.5, 0.1), (0.5, 0.75, 0.25), (0.9, 27 / 28, 0.75)])
+def test_interval_is_the_share_at_three_times_the_odds_and_at_a_third(threshold, strict, loose):
     probability = np.random.default_rng(0).random((50, 60), dtype=np.float32)
-    for threshold in (0.01, 0.2, 0.5, 0.9, 0.99):
-        share = corroded_share(probability, threshold)
-        assert share.low <= share.percent <= share.high
+    share = corroded_share(probability, threshold)
+    by_hand = [100 * float((probability >= limit).mean()) for limit in (strict, loose)]
+    assert [share.low, share.high] == pytest.approx(by_hand)
+    assert share.low < share.percent < share.high
 
 
 def test_grade_agreement_by_hand(tmp_path):

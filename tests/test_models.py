@@ -194,6 +194,8 @@ def test_a_damaged_model_file_is_refused(model_file, tmp_path):
 def test_a_missing_or_strange_model_file_is_named(tmp_path):
     with pytest.raises(weights.ModelError, match="gone.npz: there is no such model file"):
         weights.read_about(tmp_path / "gone.npz")
+    with pytest.raises(weights.ModelError, match=r"m\.tflite: weights cannot be taken .* Give the \.npz file"):
+        weights.read_about(tmp_path / "m.tflite")
     for about, words in (({"network": "resnet"}, "'resnet' is unknown"), ({"network": "edge_unet"}, "lacks 'classes'")):
         np.savez(tmp_path / "m.npz", about=np.array(weights.json.dumps(about)))
         with pytest.raises(weights.ModelError, match=words):

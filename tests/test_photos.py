@@ -3,7 +3,7 @@ import sys
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from corroseg_utils import photos
 from corroseg_utils.photos import (
@@ -69,6 +69,31 @@ def test_photo_and_mask_are_turned_upright_together(tmp_path, orientation, suffi
     assert np.array_equal(read_photo(photo), upright)
     assert photo_size(photo) == upright.shape[1::-1]
     assert np.array_equal(read_mask(tmp_path / "mask.png", photo), upright[..., 0])
+
+
+def png_chunks(path):
+    """(type, whole chunk) of each chunk of a PNG."""
+    data, position, chunks = path.read_bytes(), 8, []
+    while position < len(data):
+        end = position + int.from_bytes(data[position : position + 4], "big") + 12
+        chunks.append((data[position + 4 : position + 8], data[position:end]))
+        position = end
+    return chunks
+
+
+def test_a_png_is_decoded_for_its_size_only_if_something_follows_its_pixels(tmp_path, monkeypatch):
+    path = save_oriented(tmp_path / "photo.png", stored_pixels(), 6)
+    width, height = photo_size(path)
+    chunks = sorted(png_chunks(path), key=lambda chunk: {b"eXIf": 1, b"IEND": 2}.get(chunk[0], 0))
+    late = tmp_path / "late.png"
+    late.write_bytes(path.read_bytes()[:8] + b"".join(chunk for _, chunk in chunks))
+    assert photo_size(late) == (width, height) and np.array_equal(read_photo(late), read_photo(path))
+    plain = tmp_path / "plain.png"
+    Image.fromarray(stored_pixels()).save(plain)
+    monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", lambda image: pytest.fail("it was decoded"))
+    assert photo_size(path) == (width, height) and photo_size(plain) == (height, width)
+    with pytest.raises(pytest.fail.Exception):
+        photo_size(late)
 
 
 @pytest.mark.parametrize("orientation", UPRIGHT)

@@ -106,6 +106,15 @@ def test_damage_of_other_pairs_is_pasted(encoded):
     assert damaged(0.0) == 0.5 and 0.65 < damaged(1.0) < 0.85
 
 
+def test_damage_is_pasted_from_pairs_that_may_be_drawn(encoded):
+    masks = np.zeros_like(encoded[1])
+    masks[0] = 1  # damaged alone, and never to be drawn
+    weights = np.ones(COUNT)
+    weights[0] = 0
+    _, pasted = take(make_dataset(encoded[0], masks, 8, augmentation=Augmentation(paste=1), weights=weights), COUNT)
+    assert not pasted.any()
+
+
 def test_photos_are_let_go_with_their_stream(encoded):
     copies = [array.copy() for array in encoded]
     stream = iter(make_dataset(*copies, 8, augmentation=FLIP))

@@ -1,6 +1,7 @@
 """Each row of the study holds the faults that it should and no others; on tiny pictures that carry their own mask."""
 
 import json
+import shutil
 
 import keras
 import numpy as np
@@ -170,6 +171,11 @@ def test_study_resumes_and_refuses_other_settings(shared_data_2020, tmp_path, mo
     assert table.loc["edge", ["iou", "low", "high"]].tolist() == pytest.approx([0.2, 0.1, 0.3])
     with pytest.raises(repair_study.StudyError, match="another file"):
         study(shared_data_2020, out, steps=7, **few)
+    same_counts = shutil.copytree(shared_data_2020, tmp_path / "other")
+    photo = next((same_counts / "photos").iterdir())
+    photo.write_bytes(photo.read_bytes() + b"\0")
+    with pytest.raises(repair_study.StudyError, match="another file"):
+        study(same_counts, out, **few)
     (tmp_path / "torn.json").write_text("{")
     with pytest.raises(repair_study.StudyError, match=r"torn\.json"):
         study(shared_data_2020, tmp_path / "torn.json")
@@ -194,3 +200,4 @@ def test_stored_runs_belong_to_the_embedded_data():
     manifest = read_data(repair_study.DATA)
     setting = json.loads(repair_study.RESULTS.read_text())["setting"]
     assert (setting["photos"], setting["jobs"]) == (len(manifest), manifest["group"].nunique())
+    assert setting["checksum"] == repair_study._checksum(manifest)

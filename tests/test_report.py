@@ -296,6 +296,18 @@ def test_no_pictures_are_written_among_the_photos(tmp_path, out):
     assert files_in(tmp_path) == before
 
 
+@pytest.mark.parametrize("name", ["coco.json", "report.html", "photos/mine.png"])
+def test_files_that_are_not_of_a_report_stay(tmp_path, name):
+    photos = sample_photos(tmp_path / "inspection")
+    save(tmp_path / "out" / "mine.png", photo_with())
+    (tmp_path / "out" / name).parent.mkdir(exist_ok=True)
+    (tmp_path / "out" / name).write_bytes(b"a day's work")
+    before = files_in(tmp_path)
+    with pytest.raises(CorrosegError, match="is there already, and is not of a report"):
+        report_on(photos, tmp_path / "out")
+    assert files_in(tmp_path) == before
+
+
 def test_what_is_no_photo_is_not_inspected(tmp_path):
     photos = sample_photos(tmp_path / "photos")
     names = [path.name for path in list_photos(photos, tmp_path / "out")]
