@@ -70,8 +70,8 @@ def tune(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> tuple[float, float |
     sureness, which called a fifth of rust grade 10; where each job's two numbers were chosen on the other validation
     jobs, 0.67 of the grades were exact, with a threshold alone 0.74. What was left then was that model's own: most
     validation grades that were two or more too bad showed two jobs, with orange paint and primer that it took for
-    rust. So the choice can be worse than the model's own threshold, as it is for the model of `report` on the test
-    jobs.
+    rust. So the choice can be worse than the model's own threshold, as it was for an earlier model of `report` on
+    the test jobs.
 
     Args:
         pairs: true mask bool (H, W) and probability float32 (H, W), of photos on which no result will be reported.
