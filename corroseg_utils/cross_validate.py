@@ -95,7 +95,12 @@ def held_out_counts(data: Path, out: Path, part: int | str, train_options: Seque
         if not (out / "model.npz").is_file():
             hold_out = ["--fold", str(part)] if isinstance(part, int) else ["--held-out-source", part]
             hold_out += ["--source", source] if source else []
-            if cli.main(["train", str(data), "--out", str(out), *hold_out, *options]):
+            try:
+                failed = cli.main(["train", str(data), "--out", str(out), *hold_out, *options])
+            finally:
+                if not any((out / name).is_file() for name in ("setup.json", "model.npz")):  # nothing has begun
+                    (out / "run.json").unlink(missing_ok=True)
+            if failed:
                 raise CorrosegError(f"{out}: the training without part {part} failed; see above.")
             keras.utils.clear_session()  # one process trains many models
         manifest = read_data(data)
@@ -148,8 +153,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             photo = manifest["photo"][manifest[column].isna()].iloc[0]
             raise CorrosegError(f"{options.data}: {photo.name} has no {column}. Fill that cell, or leave the row out.")
         found = sorted(manifest[column].convert_dtypes().unique().tolist())  # folds that were 1.0 become 1
-        if not options.by_source and not all(isinstance(part, int) for part in found):
-            raise CorrosegError(f"{options.data}: a fold is a whole number, but there is {found[0]!r}. Number them.")
+        wrong = [part for part in found if not str(part).removesuffix(".0").isdigit()]
+        if not options.by_source and (wrong or not all(isinstance(part, int) for part in found)):
+            raise CorrosegError(f"{options.data}: a fold is a whole number, but there is {(wrong or found)[0]!r}. "
+                                "Number them.")
         results = cross_validate(options.data, options.out, options.folds or found, train_options, options.source)
     except (CorrosegError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

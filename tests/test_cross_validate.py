@@ -99,6 +99,14 @@ def test_scores_of_other_options_are_not_taken_for_these(data, tmp_path, quick):
         held_out_counts(data, tmp_path, 0, ["--epochs", "99"])
 
 
+def test_a_training_that_could_not_begin_may_be_called_again_with_other_options(data, tmp_path, quick, monkeypatch):
+    with monkeypatch.context() as broken:
+        broken.setattr(cli, "main", lambda arguments: 2)
+        with pytest.raises(cross_validate.CorrosegError, match="failed"):
+            held_out_counts(data, tmp_path / "out", 0, ["--weights", "gone.npz"])
+    assert len(held_out_counts(data, tmp_path / "out", 0, ["--weights", "here.npz"])) == JOBS // 2
+
+
 def test_folds_are_whole_numbers_however_the_table_writes_them(data, tmp_path, quick, capsys):
     table = pd.read_csv(data)
     table.assign(fold=table["fold"].astype(float)).to_csv(data.with_name("floats.csv"), index=False)
@@ -107,6 +115,9 @@ def test_folds_are_whole_numbers_however_the_table_writes_them(data, tmp_path, q
     table.assign(fold=table["fold"].map({0: "a", 1: "b"})).to_csv(data.with_name("letters.csv"), index=False)
     assert main([str(data.with_name("letters.csv")), "--out", str(tmp_path / "letters")]) == 2
     assert "a fold is a whole number, but there is 'a'" in capsys.readouterr().err
+    table.assign(fold=[0, 1] * 3 + [1, 1.5]).to_csv(data.with_name("half.csv"), index=False)
+    assert main([str(data.with_name("half.csv")), "--out", str(tmp_path / "half")]) == 2
+    assert "there is 1.5" in capsys.readouterr().err
     (tmp_path / "file").write_text("")
     assert main([str(data), "--out", str(tmp_path / "file")]) == 2
     assert "error: " in capsys.readouterr().err

@@ -296,7 +296,7 @@ def test_no_pictures_are_written_among_the_photos(tmp_path, out):
     assert files_in(tmp_path) == before
 
 
-@pytest.mark.parametrize("name", ["coco.json", "report.html", "photos/mine.png"])
+@pytest.mark.parametrize("name", ["coco.json", "findings.json", "report.html", "photos/mine.png"])
 def test_files_that_are_not_of_a_report_stay(tmp_path, name):
     photos = sample_photos(tmp_path / "inspection")
     save(tmp_path / "out" / "mine.png", photo_with())
