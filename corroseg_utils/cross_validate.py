@@ -58,9 +58,7 @@ def cross_validate(data: Path, out: Path, parts: Sequence[int | str], train_opti
     Raises:
         CorrosegError: a training failed; what went wrong was printed.
     """
-    out.mkdir(parents=True, exist_ok=True)
     settings = {**identity(data), "source": source, "train_options": list(train_options)}
-    same_as_stored(out / "settings.json", settings)
     counts = pd.concat([held_out_counts(data, out / name_of(part), part, train_options, source).assign(part=str(part))
                         for part in parts], ignore_index=True)
     results = {**settings, "parts": list(parts), "all": _scores(counts),
@@ -154,9 +152,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise CorrosegError(f"{options.data}: {photo.name} has no {column}. Fill that cell, or leave the row out.")
         found = sorted(manifest[column].convert_dtypes().unique().tolist())  # folds that were 1.0 become 1
         wrong = [part for part in found if not str(part).removesuffix(".0").isdigit()]
-        if not options.by_source and (wrong or not all(isinstance(part, int) for part in found)):
-            raise CorrosegError(f"{options.data}: a fold is a whole number, but there is {(wrong or found)[0]!r}. "
-                                "Number them.")
+        if wrong and not options.by_source:
+            raise CorrosegError(f"{options.data}: a fold is a whole number, but there is {wrong[0]!r}. Number them.")
         results = cross_validate(options.data, options.out, options.folds or found, train_options, options.source)
     except (CorrosegError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -225,7 +225,13 @@ def _explained(path: Path | str) -> Iterator[None]:
 
 def holds_report(folder: Path) -> bool:
     """Whether `report` has written, or is writing, into this folder: its pictures are no photos."""
-    return (folder / "findings.json").is_file() or ((folder / ".lock").is_file() and (folder / "photos").is_dir())
+    if (folder / ".lock").is_file() and (folder / "photos").is_dir():
+        return True
+    findings = folder / "findings.json"
+    if not findings.is_file():
+        return False
+    with open(findings, "rb") as file:
+        return b'"schema": "corroseg-findings/' in file.read(100)  # what `report_files.write_report` writes first
 
 
 def read_exif(image: Image.Image) -> Image.Exif:

@@ -26,8 +26,8 @@ from corroseg_utils.dataset import CLASS_NAMES
 from corroseg_utils.errors import CorrosegError
 from corroseg_utils.inspection import PICTURES, Surface, inspect, look
 from corroseg_utils.photo_reader import SECONDS_PER_PHOTO, PhotoReader, ReadPhoto
-from corroseg_utils.photos import PhotoError, read_mask, resize_mask, write_whole
-from corroseg_utils.report_files import RESULTS, SCHEMA, Report, write_report
+from corroseg_utils.photos import PhotoError, holds_report, read_mask, resize_mask, write_whole
+from corroseg_utils.report_files import RESULTS, Report, write_report
 
 RESULT_FORMAT = 2  # raise it when results of an older version must not be used again
 
@@ -213,11 +213,8 @@ def _surface(entry: Entry, photo: ReadPhoto, steel: Path | None) -> Surface:
 
 def _only_own_files(out: Path) -> None:
     """Refuse a folder whose files a report would replace, or hide among its pictures, unless a report wrote them."""
-    if (out / ".lock").is_file() and (out / "photos").is_dir():  # finished, or killed
+    if holds_report(out):
         return
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        if json.loads((out / "findings.json").read_text("utf-8"))["schema"] == SCHEMA:
-            return
     for path in (*(out / name for name in RESULTS), *sorted((out / "photos").glob("*"))[:1]):
         if path.exists():
             raise CorrosegError(f"{path}: this file is there already, and is not of a report. Give another folder "

@@ -90,7 +90,7 @@ def test_what_is_done_is_not_done_again(data, tmp_path, quick):
 def test_other_options_in_the_same_folder_are_refused(data, tmp_path, quick, capsys):
     assert main([str(data), "--out", str(tmp_path)]) == 0
     assert main([str(data), "--out", str(tmp_path), "--epochs", "3"]) == 2
-    assert "settings.json holds a training with another recipe" in capsys.readouterr().err
+    assert "run.json holds a training with another recipe" in capsys.readouterr().err
 
 
 def test_scores_of_other_options_are_not_taken_for_these(data, tmp_path, quick):
@@ -129,7 +129,7 @@ def test_scores_of_other_data_are_not_taken_for_these(data, tmp_path, quick, cap
     other = tmp_path / "other" / data.name
     other.write_text(data.read_text().replace("job0", "jobx"))
     assert main([str(other), "--out", str(tmp_path / "out")]) == 2
-    assert "settings.json holds a training with another" in capsys.readouterr().err
+    assert "run.json holds a training with another" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("column", "options"), [("fold", []), ("source", ["--by-source"])])

@@ -110,7 +110,7 @@ def test_a_mask_of_the_user_is_not_overwritten(tmp_path, red_segmenter):
 def test_pictures_of_a_report_are_no_photos(tmp_path):
     for name in ("a.jpg", "photos/b.jpg", "report/photos/a_photo.jpg", "report/photos/a_mask.png"):
         write_jpeg(tmp_path / name, red_left())
-    (tmp_path / "report" / "findings.json").write_text("{}")
+    (tmp_path / "report" / "findings.json").write_text('{\n "schema": "corroseg-findings/1"}')
     assert [path.name for path in find_photos([tmp_path], tmp_path / "out")] == ["a.jpg", "b.jpg"]
 
 
