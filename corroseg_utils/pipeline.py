@@ -5,7 +5,8 @@ import weakref
 import numpy as np
 import tensorflow as tf
 
-from corroseg_utils.augment import Augmentation, augment_pair, paste_damage
+from corroseg_utils.augment import Augmentation
+from corroseg_utils.pairs import pair_stream
 
 
 def make_dataset(photos: np.ndarray, masks: np.ndarray, batch_size: int, size: int | None = None,
@@ -36,22 +37,11 @@ def make_dataset(photos: np.ndarray, masks: np.ndarray, batch_size: int, size: i
         return tf.data.Dataset.from_tensor_slices((photos, masks)).batch(batch_size).prefetch(2)
     size = size or photos.shape[1]
 
-    if weights is not None:
-        weights = np.asarray(weights, float) / np.sum(weights)
-
     # TensorFlow keeps the function below for as long as the process lives. It must not keep gigabytes of photos.
-    held = [photos, masks]
+    held = [pair_stream(photos, masks, size, augmentation, seed, weights)]
 
     def pair(position: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        photos, masks = held
-        position = int(position)
-        rng = np.random.default_rng([seed, position])
-        index = shuffled_index(position, len(photos), seed) if weights is None else rng.choice(len(photos), p=weights)
-        photo, mask = augment_pair(photos[index], masks[index], size, augmentation, rng)
-        if augmentation.paste and rng.random() < augmentation.paste:
-            donor = rng.choice(len(photos), p=weights)
-            photo, mask = paste_damage(photo, mask, *augment_pair(photos[donor], masks[donor], size, augmentation, rng))
-        return photo, mask
+        return held[0](int(position))
 
     def tensors(position: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         photo, mask = tf.numpy_function(pair, [position], (tf.uint8, tf.uint8), stateful=False)
@@ -61,9 +51,3 @@ def make_dataset(photos: np.ndarray, masks: np.ndarray, batch_size: int, size: i
     pairs = positions.map(tensors, num_parallel_calls=tf.data.AUTOTUNE)
     weakref.finalize(pairs, held.clear)
     return pairs.batch(batch_size).prefetch(2)
-
-
-def shuffled_index(position: int, count: int, seed: int) -> int:
-    """Which of `count` pairs stands at `position` of the endless shuffled stream (every pass holds each pair once)."""
-    number_of_pass, place = divmod(position, count)
-    return int(np.random.default_rng([seed, number_of_pass, 0x5EED]).permutation(count)[place])

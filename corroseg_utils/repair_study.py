@@ -34,8 +34,8 @@ from corroseg_utils.errors import CorrosegError, exit_code
 from corroseg_utils.losses import CrossEntropyDice
 from corroseg_utils.metrics import confusion, corrosion_iou, corrosion_scores
 from corroseg_utils.models import edge_unet, set_encoder_trainable, unet_2020
+from corroseg_utils.pairs import shuffled_index
 from corroseg_utils.photos import resize_mask, resize_photo, write_whole
-from corroseg_utils.pipeline import shuffled_index
 from corroseg_utils.training import prepare_batch_norm
 
 # In the order in which they are made. Each row of the study holds its own repair and all before it.

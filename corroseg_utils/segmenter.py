@@ -5,6 +5,7 @@ is cut and scaled back. Keras and LiteRT are imported only when a model needs th
 """
 
 import importlib.util
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -116,20 +117,25 @@ def load_segmenter(path: Path | str | None = None, exact: bool = False) -> Segme
     Raises:
         ModelError: the file is missing or no model, or TensorFlow is needed and not installed.
     """
-    has_tensorflow = importlib.util.find_spec("tensorflow") is not None
+    keras_runs = _keras_runs()
     shipped, shipped_litert = (EXACT, EXACT_LITERT) if exact else (SHIPPED, SHIPPED_LITERT)
-    path = Path(path or (shipped if has_tensorflow else shipped_litert))
+    path = Path(path or (shipped if keras_runs else shipped_litert))
     if path.suffix == ".tflite":
         from corroseg_utils.litert import litert_segmenter
 
         return litert_segmenter(path)
-    if not has_tensorflow:
+    if not keras_runs:
         raise ModelError(f"{path}: this model needs TensorFlow, which is not installed. Give a .tflite file, or "
                          "install requirements.txt.")
     from corroseg_utils.weights import build_model, read_about
 
     about = read_about(path)
     return keras_segmenter(build_model(path), about)
+
+
+def _keras_runs() -> bool:
+    """Whether Keras has a backend: TensorFlow, unless the variable KERAS_BACKEND names another."""
+    return importlib.util.find_spec(os.environ.get("KERAS_BACKEND") or "tensorflow") is not None
 
 
 def keras_segmenter(model, about: dict) -> Segmenter:

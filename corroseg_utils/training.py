@@ -13,6 +13,7 @@ import pandas as pd
 from corroseg_utils.augment import INSPECTION, Augmentation
 from corroseg_utils.errors import CorrosegError
 from corroseg_utils.losses import CrossEntropyDice, CrossEntropyLovasz
+from corroseg_utils.pairs import batches, pair_stream
 from corroseg_utils.photos import write_whole
 
 BATCH_NORM_MOMENTUM = 0.9
@@ -75,7 +76,7 @@ def train(model: keras.Model, train_pairs: tuple[np.ndarray, np.ndarray],
         validation_pairs: the same, whole and not augmented; the best epoch has the highest IoU of damage here. None
             for a recipe whose epochs are known to be right: then the last epoch is the best.
         out: folder of recipe.json, log.csv, best.weights.h5 or cycle<N>.weights.h5, the state to resume from, and
-            tensorboard/.
+            tensorboard/ (the last with Keras on TensorFlow alone).
         recipe: how to train.
         callbacks: further Keras callbacks, such as a picture for each epoch.
         photo_weights: float (N,), how often to draw each training photo: see `pipeline.make_dataset`.
@@ -87,9 +88,6 @@ def train(model: keras.Model, train_pairs: tuple[np.ndarray, np.ndarray],
         TrainingError: `out` holds a training with another recipe, network, or data; or the epochs cannot be divided
             into the cycles.
     """
-    # tf.data comes with TensorFlow; on another backend the caller feeds the model itself.
-    from corroseg_utils.pipeline import make_dataset
-
     if recipe.epochs % recipe.cycles:
         raise TrainingError(f"{recipe.epochs} epochs cannot be divided into {recipe.cycles} cycles of equal length. "
                             f"Give {recipe.epochs - recipe.epochs % recipe.cycles + recipe.cycles} epochs.")
@@ -105,17 +103,31 @@ def train(model: keras.Model, train_pairs: tuple[np.ndarray, np.ndarray],
     if not checkpoint.finished(recipe.epochs):
         start = first_epoch * recipe.steps * recipe.batch_size
         averaging = [] if recipe.ema is None else [keras.callbacks.SwapEMAWeights()]  # for the validation
-        model.fit(make_dataset(*train_pairs, recipe.batch_size, recipe.size, recipe.augmentation, recipe.seed, start,
-                               photo_weights),
-                  validation_data=make_dataset(*validation_pairs, recipe.batch_size) if validation_pairs else None,
-                  initial_epoch=first_epoch, epochs=recipe.epochs, steps_per_epoch=recipe.steps, shuffle=False,
-                  verbose=0, callbacks=[*averaging, checkpoint, keras.callbacks.TensorBoard(out / "tensorboard"),
-                                        *callbacks])
+        # Keras writes TensorBoard's files by means of TensorFlow.
+        board = [keras.callbacks.TensorBoard(out / "tensorboard")] if _on_tensorflow() else []
+        model.fit(_training_batches(train_pairs, recipe, start, photo_weights), validation_data=validation_pairs,
+                  validation_batch_size=recipe.batch_size, initial_epoch=first_epoch, epochs=recipe.epochs,
+                  steps_per_epoch=recipe.steps, shuffle=False, verbose=0,
+                  callbacks=[*averaging, checkpoint, *board, *callbacks])
     if recipe.cycles > 1:
         load_mean(model, [checkpoint.end_of_cycle(number) for number in range(1, recipe.cycles + 1)])
     else:
         model.load_weights(out / "best.weights.h5")
     return pd.DataFrame(checkpoint.history)
+
+
+def _on_tensorflow() -> bool:
+    return keras.backend.backend() == "tensorflow"
+
+
+def _training_batches(pairs: tuple[np.ndarray, np.ndarray], recipe: Recipe, start: int, weights: np.ndarray | None):
+    """The endless stream of training batches, as the backend of Keras takes it best."""
+    if _on_tensorflow():
+        from corroseg_utils.pipeline import make_dataset
+
+        return make_dataset(*pairs, recipe.batch_size, recipe.size, recipe.augmentation, recipe.seed, start, weights)
+    stream = pair_stream(*pairs, recipe.size, recipe.augmentation, recipe.seed, weights)
+    return batches(stream, recipe.batch_size, start)
 
 
 def compile_model(model: keras.Model, recipe: Recipe) -> None:
@@ -127,9 +139,9 @@ def compile_model(model: keras.Model, recipe: Recipe) -> None:
     iou = keras.metrics.IoU(classes, target_class_ids=range(1, classes), sparse_y_pred=False, name="iou")
     loss = CrossEntropyLovasz() if recipe.loss == "lovasz" else CrossEntropyDice(recipe.dice_weight)
     averaging = {} if recipe.ema is None else {"use_ema": True, "ema_momentum": recipe.ema}
-    # XLA takes a minute to compile this network on a small CPU, longer than a lesson's training gains from it.
+    # On a small CPU, TensorFlow's XLA takes a minute to compile this network, longer than a lesson gains from it.
     model.compile(keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay, **averaging), loss,
-                  metrics=[iou], jit_compile=False)
+                  metrics=[iou], jit_compile=False if _on_tensorflow() else "auto")
 
 
 def load_mean(model: keras.Model, files: list[Path]) -> None:
@@ -157,7 +169,10 @@ def fuse_batch_norm(model: keras.Model) -> None:
 
     The answer is the same but for rounding (and the running variance is the unbiased one, larger by 1/n of n pixels).
     On a CPU, where every pass over a large tensor counts, a training step of `edge_unet` takes two thirds of the time.
+    Other backends do as they do.
     """
+    if not _on_tensorflow():
+        return
     for layer in batch_norms(model):
         layer.call = _fused_call(layer)
 

@@ -93,6 +93,14 @@ def test_tflite_is_the_default_without_tensorflow(monkeypatch, exported):
         load_segmenter("corroseg.npz")
 
 
+def test_another_backend_of_keras_will_do(monkeypatch, model_file):
+    monkeypatch.setattr(segmenter_module.importlib.util, "find_spec", lambda name: None if name == "tensorflow" else 1)
+    with pytest.raises(ModelError, match="needs TensorFlow"):
+        load_segmenter(model_file)
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    assert load_segmenter(model_file).size
+
+
 def test_threads_give_the_same_answer(exported):
     pixels = np.random.default_rng(1).integers(0, 256, (2, 64, 64, 3)).astype(np.uint8)
     one, two = (litert_segmenter(exported["none"], threads).logits(pixels) for threads in (1, 2))

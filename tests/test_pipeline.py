@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from corroseg_utils.augment import GEOMETRY_2020, Augmentation
-from corroseg_utils.pipeline import make_dataset, shuffled_index
+from corroseg_utils.pairs import batches, pair_stream, shuffled_index
+from corroseg_utils.pipeline import make_dataset
 
 COUNT, SIDE = 200, 32
 FLIP = Augmentation(shear=0, zoom=0)
@@ -125,3 +126,12 @@ def test_photos_are_let_go_with_their_stream(encoded):
     del stream
     gc.collect()
     assert all(array() is None for array in held)
+
+
+def test_other_backends_are_fed_the_same_batches(encoded):
+    wild = Augmentation(rotate=20, crop=(0.5, 1.0), quality=0.3, paste=0.5)
+    weights = np.arange(COUNT)
+    expected = take(make_dataset(*encoded, 8, 16, wild, seed=4, start=24, weights=weights), 5)
+    stream = batches(pair_stream(*encoded, 16, wild, seed=4, weights=weights), 8, start=24)
+    found = [np.concatenate(parts) for parts in zip(*(next(stream) for _ in range(5)), strict=True)]
+    assert np.array_equal(found[0], expected[0]) and np.array_equal(found[1], expected[1])
