@@ -8,13 +8,11 @@ it nothing.
 import argparse
 import csv
 import io
-import shutil
 import sys
 from collections.abc import Iterator, Set
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from corroseg_utils.annotations import (
     AnnotationError,
@@ -29,7 +27,7 @@ from corroseg_utils.annotations import (
 from corroseg_utils.assets import safe_key
 from corroseg_utils.dataset import CLASS_NAMES
 from corroseg_utils.errors import CorrosegError
-from corroseg_utils.photos import photo_size, read_exif, read_photo, write_jpeg, write_png, write_whole
+from corroseg_utils.photos import copy_upright, write_png, write_whole
 from corroseg_utils.report_files import fingerprint
 
 REVIEW_SCHEMA = "corroseg-review/1"
@@ -161,7 +159,7 @@ def corrections_to_dataset(report: Path | str, photos: Path | str, out: Path | s
     written = {}
     for name, mask in _corrected(report, photos, review, annotations):
         key = safe_key(name)
-        image = _write_upright(photos / name, out / "images" / f"{key}{Path(name).suffix.lower()}")
+        image = copy_upright(photos / name, out / "images" / f"{key}{Path(name).suffix.lower()}")
         write_png(out / "masks" / f"{key}.png", mask)
         written[name] = (f"images/{image.name}", f"masks/{key}.png", assets.get(name, name))
     if not written:
@@ -179,18 +177,6 @@ def _corrected(report, photos, review, annotations) -> Iterator[tuple[str, np.nd
             yield name, mask
     if annotations:
         yield from redrawn_masks(report, photos, annotations)
-
-
-def _write_upright(photo: Path, copy: Path) -> Path:
-    """Copy a photo; one that its EXIF block turns is turned, as its mask is drawn on the upright photo."""
-    copy.parent.mkdir(parents=True, exist_ok=True)
-    with Image.open(photo) as image:
-        is_upright = read_exif(image).get(0x0112, 1) == 1 and image.size == photo_size(photo)
-    if is_upright:
-        shutil.copyfile(photo, copy)
-        return copy
-    write_jpeg(copy.with_suffix(".jpg"), read_photo(photo), quality=95)
-    return copy.with_suffix(".jpg")
 
 
 def add_parser(subparsers) -> None:

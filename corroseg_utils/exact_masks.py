@@ -1,17 +1,17 @@
-"""Exact masks for photos whose masks people drew: of each outline, what a model marks in it.
+"""Exact masks for photos whose masks people drew: what a model marks in their outlines.
 
-    python -m corroseg_utils.exact_masks DATA --out DIR [--source S] [--model MODEL.npz]
+    python -m corroseg_utils.exact_masks DATA --out DIR [--source S] [--model PATH]
 
 People draw around a rusty part, sound islands and all, and where they drew nothing there is next to no rust. So what an
-exact model marks inside their outlines is a better guess at the rust than either alone. A model that learns from these
+exact model marks in their outlines is a better guess at the rust than either alone. A model that learns from these
 masks beside rendered photos keeps what it knew of real ones (learning without forgetting: Li and Hoiem 2016, arXiv
 1606.09282). They are a guess all the same: train with them, and score on nothing that was made this way.
 
-DIR/manifest.csv is a data set for `train --extra`. The photos stay where they are.
+DIR/manifest.csv is a data set for `train --extra`. Each photo keeps its split, so test photos are not learned. Folds
+are not kept: in a cross-validation of the same photos such masks would let a model see what it is scored on.
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
@@ -20,52 +20,51 @@ import numpy as np
 import pandas as pd
 
 from corroseg_utils.dataset import DataError, read_data
+from corroseg_utils.dataset_checks import checked
 from corroseg_utils.errors import exit_code
 from corroseg_utils.evaluation import predict
-from corroseg_utils.photos import write_png, write_whole
+from corroseg_utils.photos import copy_upright, write_png, write_whole
 from corroseg_utils.segmenter import Segmenter, load_segmenter
 
-THRESHOLD = 0.5
-SLACK = 4  # pixels by which an outline may lie inside the rust
+SLACK = 4  # pixels by which people's outlines run inside the rust rather than around it
 
 
-def exact_mask(outline: np.ndarray, probability: np.ndarray) -> np.ndarray:
-    """What is probably corroded, from THRESHOLD on, inside an outline and up to SLACK pixels beside it.
+def exact_mask(outline: np.ndarray, marked: np.ndarray) -> np.ndarray:
+    """What is marked in an outline, and up to SLACK pixels beside it: bool (H, W) each.
 
     Args:
-        outline: bool (H, W), as a person drew it.
-        probability: float (H, W) in [0, 1], of an exact model.
-
-    Returns:
-        bool (H, W).
+        outline: as a person drew it.
+        marked: by an exact model.
     """
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * SLACK + 1, 2 * SLACK + 1))
-    return (cv2.dilate(outline.astype(np.uint8), disc) > 0) & (probability >= THRESHOLD)
+    return (cv2.dilate(outline.astype(np.uint8), disc) > 0) & marked
 
 
 def write_exact_masks(segmenter: Segmenter, manifest: pd.DataFrame, out: Path, progress: bool = False) -> None:
-    """Write the exact mask of each photo, and out/manifest.csv, in which all photos are for training.
+    """Write a copy and the exact mask of each photo, and out/manifest.csv.
 
     Args:
-        segmenter: an exact model.
-        manifest: photos with outlines.
-        out: a new folder.
+        segmenter: an exact model; its own threshold applies.
+        manifest: checked photos with outlines.
+        out: folder of the new data set; an interrupted run is begun anew.
         progress: show a progress bar.
 
     Raises:
-        DataError: there is no photo, or `out` exists.
+        DataError: `out` holds a data set.
+        PhotoError: a photo cannot be read.
     """
-    if manifest.empty:
-        raise DataError("There is no photo to make a mask for. Check the data and --source.")
-    if out.exists():
-        raise DataError(f"{out} exists. Give a new folder, so that no masks are lost.")
-    (out / "masks").mkdir(parents=True)
+    if (out / "manifest.csv").exists():
+        raise DataError(f"{out / 'manifest.csv'}: there is a data set in this folder already. Give a new one with "
+                        "--out, or remove it first.")
     rows = []
     for number, (row, outline, probability) in enumerate(predict(segmenter, manifest, progress)):
-        mask = Path("masks", f"{number:05}.png")  # two photos of different folders may have one name
-        write_png(out / mask, 255 * exact_mask(outline, probability).astype(np.uint8))
-        rows.append({"image": os.path.relpath(row["photo"], out), "mask": mask.as_posix(), "group": row["group"],
-                     "split": "train"})
+        name = f"{number:05}"  # two photos of different folders may have one name
+        image = copy_upright(row["photo"], out / "images" / f"{name}{row['photo'].suffix.lower()}")
+        (out / "masks").mkdir(exist_ok=True)
+        write_png(out / "masks" / f"{name}.png",
+                  255 * exact_mask(outline, probability >= segmenter.threshold).astype(np.uint8))
+        rows.append({"image": f"images/{image.name}", "mask": f"masks/{name}.png", "group": row["group"],
+                     "split": row["split"]})
     table = pd.DataFrame(rows).to_csv(index=False).encode()
     write_whole(out / "manifest.csv", lambda file: file.write(table))
 
@@ -82,8 +81,12 @@ def main() -> None:
     if options.source:
         sources = manifest["source"] if "source" in manifest else pd.Series("", manifest.index)
         manifest = manifest[sources == options.source]
-    write_exact_masks(load_segmenter(options.model, exact=True), manifest, options.out, progress=True)
-    print(f"The masks are in {options.out}, their table is {options.out / 'manifest.csv'}")
+        if manifest.empty:
+            raise DataError(f"{options.data}: no photo has the source {options.source!r}. There are "
+                            f"{sorted(set(sources.dropna()))}.")
+    segmenter = load_segmenter(options.model, exact=True)
+    write_exact_masks(segmenter, checked(manifest, progress=True), options.out, progress=True)
+    print(f"The data set is {options.out / 'manifest.csv'}")
 
 
 if __name__ == "__main__":

@@ -46,7 +46,8 @@ def pair_stream(photos: np.ndarray, masks: np.ndarray, size: int, augmentation: 
     return pair
 
 
-def batches(pair: Callable[[int], Pair], batch_size: int, start: int = 0, ahead: int = 4) -> Iterator[Pair]:
+def batches(pair: Callable[[int], Pair], batch_size: int, start: int = 0,
+            ahead: int = 4) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Batches of a stream for Keras on another backend than TensorFlow, made by one thread a core.
 
     Args:

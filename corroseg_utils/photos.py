@@ -4,6 +4,7 @@ Needs Pillow and NumPy only, so that it also serves a small computer without Ten
 """
 
 import os
+import shutil
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -173,6 +174,29 @@ def write_png(path: Path | str, values: np.ndarray) -> None:
 def write_jpeg(path: Path | str, photo: np.ndarray, quality: int = 90) -> None:
     """Write uint8 (H, W, 3) as JPEG; the file appears whole or not at all."""
     write_whole(path, lambda file: Image.fromarray(photo).save(file, "JPEG", quality=quality))
+
+
+def copy_upright(photo: Path | str, copy: Path) -> Path:
+    """Copy a photo for a mask that was made on the upright photo: one that its EXIF block turns is turned.
+
+    Args:
+        photo: the photo file.
+        copy: where to; its folder is made.
+
+    Returns:
+        The copy: `copy`, or, of a photo that was turned, a JPEG of that stem.
+
+    Raises:
+        PhotoError: the file cannot be read.
+    """
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    with Image.open(photo) as image:
+        is_upright = read_exif(image).get(0x0112, 1) == 1 and image.size == photo_size(photo)
+    if is_upright:
+        shutil.copyfile(photo, copy)
+        return copy
+    write_jpeg(copy.with_suffix(".jpg"), read_photo(photo), quality=95)
+    return copy.with_suffix(".jpg")
 
 
 def write_whole(path: Path | str, write: Callable) -> None:

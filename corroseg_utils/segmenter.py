@@ -17,7 +17,7 @@ from corroseg_utils.errors import ModelError
 from corroseg_utils.photos import photo_size, read_photo, resize_mask, resize_photo
 
 SHIPPED = DATA / "weights" / "corroseg.npz"
-SHIPPED_LITERT = DATA / "weights" / "corroseg_int8.tflite"  # used where TensorFlow is not installed
+SHIPPED_LITERT = DATA / "weights" / "corroseg_int8.tflite"  # used where Keras and a backend are not installed
 # People draw a mask around a rusty part, sound islands and all. These learned to mark the corroded metal alone, which
 # is what a grade by area asks for: see data/weights/README.md.
 EXACT = DATA / "weights" / "corroseg_exact.npz"
@@ -110,12 +110,12 @@ def load_segmenter(path: Path | str | None = None, exact: bool = False) -> Segme
 
     Args:
         path: a .npz file as `train` writes it, or a .tflite file as `export` writes it, which needs no TensorFlow.
-            When None a shipped model, as .tflite where TensorFlow is not installed.
+            When None a shipped model, as .tflite where Keras and a backend are not installed.
         exact: without a path, the shipped model that learned to mark corroded metal alone, not areas as people
             outline them.
 
     Raises:
-        ModelError: the file is missing or no model, or TensorFlow is needed and not installed.
+        ModelError: the file is missing or no model, or Keras is needed and it or its backend is not installed.
     """
     keras_runs = _keras_runs()
     shipped, shipped_litert = (EXACT, EXACT_LITERT) if exact else (SHIPPED, SHIPPED_LITERT)
@@ -125,8 +125,9 @@ def load_segmenter(path: Path | str | None = None, exact: bool = False) -> Segme
 
         return litert_segmenter(path)
     if not keras_runs:
-        raise ModelError(f"{path}: this model needs TensorFlow, which is not installed. Give a .tflite file, or "
-                         "install requirements.txt.")
+        cure = "install requirements.txt" if _backend() == "tensorflow" else "install it, or unset KERAS_BACKEND"
+        raise ModelError(f"{path}: this model needs Keras and its backend {_backend()}, and one of them is not "
+                         f"installed. Give a .tflite file, or {cure}.")
     from corroseg_utils.weights import build_model, read_about
 
     about = read_about(path)
@@ -134,8 +135,12 @@ def load_segmenter(path: Path | str | None = None, exact: bool = False) -> Segme
 
 
 def _keras_runs() -> bool:
-    """Whether Keras has a backend: TensorFlow, unless the variable KERAS_BACKEND names another."""
-    return importlib.util.find_spec(os.environ.get("KERAS_BACKEND") or "tensorflow") is not None
+    """Whether Keras is there with its backend: TensorFlow, unless the variable KERAS_BACKEND names another."""
+    return all(importlib.util.find_spec(name) for name in ("keras", _backend()))
+
+
+def _backend() -> str:
+    return os.environ.get("KERAS_BACKEND") or "tensorflow"
 
 
 def keras_segmenter(model, about: dict) -> Segmenter:

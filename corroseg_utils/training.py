@@ -68,7 +68,7 @@ def train(model: keras.Model, train_pairs: tuple[np.ndarray, np.ndarray],
     """Train a model and leave it with the weights of its best epoch, or with the mean over the cycles of the recipe.
 
     Called again with the same `out` after a kill, it goes on with the epoch that was cut off, and gives what an
-    undisturbed run would have given. After a finished run it only loads the result.
+    undisturbed run would have given, on the same backend of Keras. After a finished run it only loads the result.
 
     Args:
         model: from `models`; freeze its encoder beforehand with `set_encoder_trainable` if you want that.
@@ -79,7 +79,7 @@ def train(model: keras.Model, train_pairs: tuple[np.ndarray, np.ndarray],
             tensorboard/ (the last with Keras on TensorFlow alone).
         recipe: how to train.
         callbacks: further Keras callbacks, such as a picture for each epoch.
-        photo_weights: float (N,), how often to draw each training photo: see `pipeline.make_dataset`.
+        photo_weights: float (N,), how often to draw each training photo: see `pairs.pair_stream`.
 
     Returns:
         One row an epoch: epoch, loss, iou and, with validation pairs, val_loss, val_iou.
@@ -169,7 +169,7 @@ def fuse_batch_norm(model: keras.Model) -> None:
 
     The answer is the same but for rounding (and the running variance is the unbiased one, larger by 1/n of n pixels).
     On a CPU, where every pass over a large tensor counts, a training step of `edge_unet` takes two thirds of the time.
-    Other backends do as they do.
+    On other backends nothing changes.
     """
     if not _on_tensorflow():
         return

@@ -89,16 +89,21 @@ def test_tflite_is_the_default_without_tensorflow(monkeypatch, exported):
     assert load_segmenter().about["quantize"] == "weights"
     monkeypatch.setattr(segmenter_module, "EXACT_LITERT", exported["int8"])
     assert load_segmenter(exact=True).about["quantize"] == "int8"
-    with pytest.raises(ModelError, match="needs TensorFlow, which is not installed. Give a .tflite file"):
+    with pytest.raises(ModelError, match="backend tensorflow.* Give a .tflite file, or install requirements"):
         load_segmenter("corroseg.npz")
 
 
 def test_another_backend_of_keras_will_do(monkeypatch, model_file):
-    monkeypatch.setattr(segmenter_module.importlib.util, "find_spec", lambda name: None if name == "tensorflow" else 1)
-    with pytest.raises(ModelError, match="needs TensorFlow"):
+    installed = {"keras", "jax"}
+    monkeypatch.setattr(segmenter_module.importlib.util, "find_spec", lambda name: name in installed or None)
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    with pytest.raises(ModelError, match="needs Keras and its backend tensorflow"):
         load_segmenter(model_file)
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     assert load_segmenter(model_file).size
+    installed.remove("jax")
+    with pytest.raises(ModelError, match="backend jax.*install it, or unset KERAS_BACKEND"):
+        load_segmenter(model_file)
 
 
 def test_threads_give_the_same_answer(exported):
