@@ -248,14 +248,16 @@ def test_fused_batch_norms_compute_what_keras_does(trainable):
     assert moved == trainable
 
 
-def test_a_training_goes_on_another_backend(tmp_path):
+def test_a_training_runs_and_resumes_on_another_backend(tmp_path):
     pytest.importorskip("jax", reason="another backend of Keras: pip install jax")
-    command = [sys.executable, __file__, str(tmp_path), "whole"]
-    run = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "KERAS_BACKEND": "jax"})
-    assert run.returncode == 0, run.stderr
-    log = pd.read_csv(tmp_path / "log.csv")
-    assert len(log) == RECIPE.epochs and log["loss"].iloc[-1] < log["loss"].iloc[0]
-    assert not (tmp_path / "tensorboard").exists()  # TensorFlow would write it
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent), "KERAS_BACKEND": "jax"}
+    exit_codes = [subprocess.run([sys.executable, __file__, str(tmp_path / out), *whole], env=environment).returncode
+                  for out, whole in (("undisturbed", ["whole"]), ("killed", []), ("killed", ["whole"]))]
+    assert exit_codes == [0, -signal.SIGKILL, 0]
+    undisturbed, killed = (pd.read_csv(tmp_path / out / "log.csv") for out in ("undisturbed", "killed"))
+    pd.testing.assert_frame_equal(killed, undisturbed, rtol=1e-5)
+    assert len(killed) == RECIPE.epochs and killed["loss"].iloc[-1] < killed["loss"].iloc[0]
+    assert not (tmp_path / "killed" / "tensorboard").exists()  # TensorFlow would write it
 
 
 if __name__ == "__main__":
