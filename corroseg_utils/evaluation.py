@@ -29,16 +29,13 @@ def predict(segmenter: Segmenter, manifest: pd.DataFrame, progress: bool = False
     The network sees each photo whole, or tile by tile at `scale` (0-1], as in `segment`.
     """
     for row in tqdm(manifest.to_dict("records"), "evaluating", disable=not progress):
-        _, probability = _seen(segmenter, row["photo"], scale)
+        probability = segmenter.read(row["photo"])[1] if scale is None else _by_tiles(segmenter, row["photo"], scale)
         yield row, load_mask(row["photo"], row["findings"], probability.shape[::-1]) > 0, probability
 
 
-def _seen(segmenter: Segmenter, path: Path, scale: float | None) -> tuple[np.ndarray, np.ndarray]:
-    """As `Segmenter.read`, which sees the whole photo; or with the probability made tile by tile at `scale`."""
-    if scale is None:
-        return segmenter.read(path)
-    bands = scaled_bands(segmenter, open_at(path, scale), scale)
-    return read_photo(path, READ_SIDE), np.concatenate([rows for _, rows in bands])
+def _by_tiles(segmenter: Segmenter, path: Path, scale: float) -> np.ndarray:
+    """The probability at the photo's full size, float32 (H, W), made tile by tile at `scale`."""
+    return np.concatenate([rows for _, rows in scaled_bands(segmenter, open_at(path, scale), scale)])
 
 
 def photo_counts(segmenter: Segmenter, manifest: pd.DataFrame, progress: bool = False,
@@ -112,7 +109,8 @@ def evaluate_classes(segmenter: Segmenter, manifest: pd.DataFrame, progress: boo
     """
     counts = np.zeros((len(segmenter.classes), len(segmenter.classes)), np.int64)
     for row in tqdm(manifest.to_dict("records"), "evaluating classes", disable=not progress):
-        photo, probability = _seen(segmenter, row["photo"], scale)
+        photo, probability = segmenter.read(row["photo"]) if scale is None else \
+            (read_photo(row["photo"], READ_SIDE), _by_tiles(segmenter, row["photo"], scale))
         truth = load_mask(row["photo"], row["findings"], photo_size(row["photo"]))
         if truth.max(initial=0) >= len(segmenter.classes):
             raise DataError(f"The mask of {row['photo']} holds class {truth.max()}, but the model knows "
