@@ -281,21 +281,19 @@ def _add_parts(parser: argparse.ArgumentParser, verb: str) -> None:
 def _manifest(options: argparse.Namespace):
     """The part of a data set that the options name, checked, with what they hold out as test split."""
     from corroseg_utils.dataset import DataError, read_data
-    from corroseg_utils.folds import hold_out_fold, hold_out_source
+    from corroseg_utils.folds import hold_out_fold, hold_out_source, only_source
 
-    manifest, source = read_data(options.data), options.source
+    manifest = read_data(options.data)
     # Held out before anything is left away: a scene goes to the fold of its first photo, which must stay the same one.
     try:
         if options.fold is not None:
             manifest = hold_out_fold(manifest, options.fold)
         elif options.held_out_source is not None:
             manifest = hold_out_source(manifest, options.held_out_source)
+        if options.source is not None:
+            manifest = only_source(manifest, options.source)
     except DataError as error:
         raise DataError(f"{options.data}: {error}") from error
-    if source is not None:
-        if "source" not in manifest or source not in set(manifest["source"]):
-            raise DataError(f"{options.data}: there is no source {source!r} in it.")
-        manifest = manifest[manifest["source"] == source]
     return _checked(manifest, options.skip_bad)
 
 

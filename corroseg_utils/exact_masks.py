@@ -23,6 +23,7 @@ from corroseg_utils.dataset import DataError, read_data
 from corroseg_utils.dataset_checks import checked
 from corroseg_utils.errors import exit_code
 from corroseg_utils.evaluation import predict
+from corroseg_utils.folds import only_source
 from corroseg_utils.photos import copy_upright, write_png, write_whole
 from corroseg_utils.segmenter import Segmenter, load_segmenter
 
@@ -60,7 +61,6 @@ def write_exact_masks(segmenter: Segmenter, manifest: pd.DataFrame, out: Path, p
     for number, (row, outline, probability) in enumerate(predict(segmenter, manifest, progress)):
         name = f"{number:05}"  # two photos of different folders may have one name
         image = copy_upright(row["photo"], out / "images" / f"{name}{row['photo'].suffix.lower()}")
-        (out / "masks").mkdir(exist_ok=True)
         write_png(out / "masks" / f"{name}.png",
                   255 * exact_mask(outline, probability >= segmenter.threshold).astype(np.uint8))
         rows.append({"image": f"images/{image.name}", "mask": f"masks/{name}.png", "group": row["group"],
@@ -79,11 +79,7 @@ def main() -> None:
     options = parser.parse_args()
     manifest = read_data(options.data)
     if options.source:
-        sources = manifest["source"] if "source" in manifest else pd.Series("", manifest.index)
-        manifest = manifest[sources == options.source]
-        if manifest.empty:
-            raise DataError(f"{options.data}: no photo has the source {options.source!r}. There are "
-                            f"{sorted(set(sources.dropna()))}.")
+        manifest = only_source(manifest, options.source)
     segmenter = load_segmenter(options.model, exact=True)
     write_exact_masks(segmenter, checked(manifest, progress=True), options.out, progress=True)
     print(f"The data set is {options.out / 'manifest.csv'}")

@@ -39,6 +39,16 @@ def hold_out_source(manifest: pd.DataFrame, source: str) -> pd.DataFrame:
     return _hold_out(manifest[kept], held_out[kept])
 
 
+def only_source(manifest: pd.DataFrame, source: str) -> pd.DataFrame:
+    """The photos of one source of a manifest.
+
+    Raises:
+        DataError: the manifest has no such source.
+    """
+    _check(manifest, "source", source)
+    return manifest[manifest["source"] == source]
+
+
 def _check(manifest: pd.DataFrame, column: str, value: int | str) -> None:
     if column not in manifest:
         raise DataError(f"There is no column {column!r} in this data set. Give a manifest CSV with one.")

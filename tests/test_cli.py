@@ -74,7 +74,7 @@ def test_wrong_usage_is_exit_code_2(arguments, capsys):
     (["segment", "{photo}", "--out", "{tmp}/out", "--model", "{tmp}/gone.npz"], "gone.npz: there is no such model"),
     (["segment", "{photo}", "--out", "{tmp}/out", "--model", "{photo}"], "no corroseg model"),
     (["evaluate", "{tmp}"], "no data set here"),
-    (["evaluate", "{data}", "--source", "x"], "there is no source 'x'"),
+    (["evaluate", "{data}", "--source", "x"], "There is no column 'source'"),
     (["evaluate", "{data}", "--fold", "0"], "{data}: There is no column 'fold'"),
     (["train", "{tmp}", "--out", "{tmp}/out"], "no data set here"),
 ])

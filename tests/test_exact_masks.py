@@ -54,5 +54,5 @@ def test_only_one_source(data_2020, tmp_path, monkeypatch, capsys, red_segmenter
     assert run(monkeypatch, red_segmenter, data, "--out", tmp_path / "web", "--source", "web") == 0
     assert list(read_data(tmp_path / "web" / "manifest.csv")["group"]) == ["web/web"]
     assert run(monkeypatch, red_segmenter, data, "--out", tmp_path / "new", "--source", "boat") == 2
-    assert "no photo has the source 'boat'. There are ['cis', 'web']" in capsys.readouterr().err
+    assert "no source 'boat' in this data set. There are cis, web." in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
