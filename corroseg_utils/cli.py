@@ -76,6 +76,7 @@ def _add_segment(commands) -> None:
     parser.add_argument("--model", type=Path, metavar="PATH", help="a model file; by default the shipped corroseg")
     parser.add_argument("--threshold", type=_probability, metavar="T",
                         help="probability 0-1 from which a pixel is marked; the model's own by default")
+    _add_style(parser)
     parser.add_argument("--scale", type=_scale, metavar="S",
                         help="look at the photo tile by tile at this scale (0-1; 1 is full size), which finds smaller "
                              "damage on large photos, but misses damage that then looks larger than in the training "
@@ -88,7 +89,7 @@ def _segment(options: argparse.Namespace) -> int:
     from corroseg_utils.segmenter import load_segmenter
 
     photos = find_photos(options.photos, options.out)
-    segmenter = load_segmenter(options.model)
+    segmenter = load_segmenter(options.model, style=options.style)
     if options.threshold is not None:
         segmenter.threshold = options.threshold
     failed = [row for row in segment_photos(segmenter, photos, options.out, options.scale) if row["error"]]
@@ -154,6 +155,11 @@ def _add_train(commands) -> None:
     parser.add_argument("--close-gaps", type=_count, default=0, metavar="PX",
                         help="fill gaps up to 2 PX wide in all masks, for exact masks where the model shall meet "
                              "hand-drawn ones; none unless given")
+    parser.add_argument("--mask-styles", nargs="+", type=_style, default=[], metavar="SOURCE[=T]",
+                        help="learn how each of these sources draws its masks, with logits and a threshold T of its "
+                             "own for each (without T: --threshold; without that the best one on validation photos of "
+                             "the source, or 0.5 if there are none); `segment --style` then names a source, and by "
+                             "default draws as the first one does. Name all sources; one style unless given")
     batch_norm = parser.add_mutually_exclusive_group()
     batch_norm.add_argument("--freeze-encoder", action="store_true", help="train the decoder alone: faster, less exact")
     batch_norm.add_argument("--train-batch-norm", action="store_true",
@@ -199,7 +205,7 @@ def _train(options: argparse.Namespace) -> int:
                   encoder_weights=None if options.encoder_weights == "none" else options.encoder_weights or "corroseg",
                   photo_size=options.photo_size, view=options.view, freeze_encoder=options.freeze_encoder,
                   train_batch_norm=options.train_batch_norm, source_weights=dict(options.source_weights),
-                  close_gaps=options.close_gaps, validate=not options.all,
+                  close_gaps=options.close_gaps, mask_styles=dict(options.mask_styles), validate=not options.all,
                   threshold=options.threshold)
     manifest = _manifest(options)
     if options.all:
@@ -210,6 +216,8 @@ def _train(options: argparse.Namespace) -> int:
     about = train_model(manifest, options.out, recipe, setup)
     if "validation_iou" in about:
         print(f"Best validation IoU {about['validation_iou']:.3f} at threshold {about['threshold']:.3f}.")
+    for style, threshold in about.get("mask_styles", {}).items():
+        print(f"Masks of {style}: threshold {threshold:.3f}.")
     print(f"The model is {options.out / 'model.npz'}")
     return 0
 
@@ -221,6 +229,7 @@ def _add_evaluate(commands) -> None:
                     "by bootstrap over groups.")
     parser.add_argument("data", metavar="DATA", type=Path, help=DATA_HELP)
     parser.add_argument("--model", type=Path, metavar="PATH", help="a model file; by default the shipped corroseg")
+    _add_style(parser)
     parser.add_argument("--split", choices=("train", "validation", "test", "all"), default="test",
                         help="which photos (default: test)")
     parser.add_argument("--scale", type=_scale, metavar="S",
@@ -243,7 +252,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         manifest = manifest[manifest["split"] == options.split]
     if manifest.empty:
         raise DataError(f"{options.data}: the split {options.split} has no photo. Try --split all.")
-    segmenter = load_segmenter(options.model)
+    segmenter = load_segmenter(options.model, style=options.style)
     scores = evaluate(segmenter, manifest, progress=True, scale=options.scale)
     if len(segmenter.classes) > 2:
         scores |= evaluate_classes(segmenter, manifest, progress=True, scale=options.scale)
@@ -269,6 +278,11 @@ def _print_scores(scores: dict) -> None:
               f"{'true class':<12} {'IoU':>6} {'recall':>6}  pixels by predicted class")
         for name, row in zip(scores["class_iou"], scores["confusion"], strict=True):
             print(f"{name:<12} {scores['class_iou'][name]:6.3f} {scores['class_recall'][name]:6.3f}  {row}")
+
+
+def _add_style(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--style", metavar="S", help="draw masks as this source does, if the model was trained with "
+                                                     "--mask-styles; as its first one by default")
 
 
 def _add_parts(parser: argparse.ArgumentParser, verb: str) -> None:
@@ -311,6 +325,14 @@ def _weight(text: str) -> tuple[str, float]:
     if not sign or not 0 <= float(weight) < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} is not like web=0.5, with a number from 0 on")
     return source, float(weight)
+
+
+def _style(text: str) -> tuple[str, float | None]:
+    source, sign, threshold = text.partition("=")
+    try:
+        return source, _rate(threshold) if sign else None
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text} is not like web, or web=0.4 with a threshold") from error
 
 
 def _rate(text: str) -> float:

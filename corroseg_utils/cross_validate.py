@@ -8,6 +8,9 @@ DIR/<part>/photos.csv its pixel counts photo by photo; with --classes damage or 
 its scores class by class. {part} in an option stands for the part's name: with --weights FIRST/{part}/model.npz each
 training goes on from that of another cross-validation for the same part.
 
+With --mask-styles each photo is scored in the style of its source, so the model is told who drew the mask; a source
+that is held out, in the first style.
+
 A start must not have seen the held-out part either. For the sources from which the shipped model learned
 (data/weights/README.md) give --encoder-weights imagenet or none: the default start has seen all of their photos.
 """
@@ -31,8 +34,9 @@ from corroseg_utils.evaluation import class_scores, evaluate_classes, photo_coun
 from corroseg_utils.folds import hold_out_fold, hold_out_source
 from corroseg_utils.photos import write_whole
 from corroseg_utils.reference import without_nan
-from corroseg_utils.segmenter import load_segmenter
+from corroseg_utils.segmenter import Segmenter, load_segmenter
 from corroseg_utils.training import same_as_stored
+from corroseg_utils.weights import mask_styles
 
 CLASSES = "classes.json"  # in a part's folder: its scores class by class
 
@@ -105,13 +109,26 @@ def held_out_counts(data: Path, out: Path, part: int | str, train_options: Seque
         manifest = hold_out_fold(manifest, part) if isinstance(part, int) else hold_out_source(manifest, part)
         test = manifest[(manifest["split"] == "test") & (source is None or manifest.get("source") == source)]
         test = checked(test, "--skip-bad" in train_options)
-        segmenter = load_segmenter(out / "model.npz")
-        if len(segmenter.classes) > 2:
-            classes = json.dumps(without_nan(evaluate_classes(segmenter, test, progress=True)), indent=1)
+        by_style = _by_style(out / "model.npz", test)
+        names = by_style[0][0].classes
+        if len(names) > 2:
+            confusion = np.sum([evaluate_classes(segmenter, photos, progress=True)["confusion"]
+                                for segmenter, photos in by_style], axis=0)
+            classes = json.dumps(without_nan(class_scores(confusion, names)), indent=1)
             write_whole(out / CLASSES, lambda file: file.write(classes.encode()))
-        text = photo_counts(segmenter, test, progress=True).to_csv(index=False)
-        write_whole(table, lambda file: file.write(text.encode()))
+        counts = pd.concat([photo_counts(segmenter, photos, progress=True).set_index(photos.index)
+                            for segmenter, photos in by_style]).sort_index()
+        write_whole(table, lambda file: file.write(counts.to_csv(index=False).encode()))
     return pd.read_csv(table, dtype={"photo": str, "group": str, "source": str}, keep_default_na=False)
+
+
+def _by_style(model: Path, photos: pd.DataFrame) -> list[tuple[Segmenter, pd.DataFrame]]:
+    """Who scores which photos: a model draws the masks of each source in its style, and of a new one in its first."""
+    styles = mask_styles(model)
+    if not styles:
+        return [(load_segmenter(model), photos)]
+    style = photos["source"].where(photos["source"].isin(styles), next(iter(styles)))
+    return [(load_segmenter(model, style=name), own) for name, own in photos.groupby(style)]
 
 
 def identity(data: Path) -> dict:

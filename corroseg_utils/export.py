@@ -31,7 +31,7 @@ FLOAT_LAYERS = ("/((Conv1|bn_Conv1|expanded_conv|block_1|block_2|logits)_"
 
 
 def export(out: Path | str, model: Path | str = SHIPPED, size: int | None = None, quantize: str = "none",
-           calibration: Path | str = DATA) -> dict:
+           calibration: Path | str = DATA, style: str | None = None) -> dict:
     """Write a model file as .tflite.
 
     Args:
@@ -40,6 +40,7 @@ def export(out: Path | str, model: Path | str = SHIPPED, size: int | None = None
         size: side of its input in pixels, a multiple of 32; the size in the model's description when None.
         quantize: see `convert`.
         calibration: data set whose training photos set the ranges of int8.
+        style: whose masks to draw, see `weights.read_about`.
 
     Returns:
         The description stored in the file.
@@ -52,10 +53,10 @@ def export(out: Path | str, model: Path | str = SHIPPED, size: int | None = None
         raise CorrosegError(f"size is {size}, but must be a multiple of 32, by which the networks divide.")
     from corroseg_utils.weights import build_model, read_about
 
-    about = read_about(model)
+    about = read_about(model, style)
     size = size or about["size"]
     photos = calibration_photos(calibration, size) if quantize == "int8" else None
-    flatbuffer = convert(build_model(model, size), size, quantize, photos)
+    flatbuffer = convert(build_model(model, size, style), size, quantize, photos)
     about = {"licence": "MIT", **about, "size": size, "quantize": quantize, "version": __version__}
     write_whole(out, lambda file: file.write(with_about(flatbuffer, about)))
     return about
@@ -205,11 +206,13 @@ def add_parser(commands) -> None:
                         help="none: float32; weights: 8-bit weights, float32 arithmetic; int8: 8 bits throughout")
     parser.add_argument("--calibration", type=Path, default=DATA, metavar="DATA",
                         help="data set whose training photos set the ranges of int8; the embedded one by default")
+    parser.add_argument("--style", metavar="S", help="draw masks as this source does, if the model was trained with "
+                                                     "--mask-styles; as its first one by default")
     parser.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> int:
-    about = export(options.out, options.model, options.size, options.quantize, options.calibration)
+    about = export(options.out, options.model, options.size, options.quantize, options.calibration, options.style)
     print(f"{options.out}: {options.out.stat().st_size / 1e6:.2f} MB, {about['size']}x{about['size']} pixels, "
           f"quantize {about['quantize']}, threshold {about['threshold']:.3f}")
     return 0

@@ -105,7 +105,7 @@ class Segmenter:
         return resize_mask(best, mask.shape[::-1]) * mask
 
 
-def load_segmenter(path: Path | str | None = None, exact: bool = False) -> Segmenter:
+def load_segmenter(path: Path | str | None = None, exact: bool = False, style: str | None = None) -> Segmenter:
     """Load a model file.
 
     Args:
@@ -113,9 +113,11 @@ def load_segmenter(path: Path | str | None = None, exact: bool = False) -> Segme
             When None a shipped model, as .tflite where Keras and a backend are not installed.
         exact: without a path, the shipped model that learned to mark corroded metal alone, not areas as people
             outline them.
+        style: whose masks to draw, for a model that knows several (see `mask_styles`); its first one when None.
 
     Raises:
-        ModelError: the file is missing or no model, or Keras is needed and it or its backend is not installed.
+        ModelError: the file is missing or no model, does not know the style, or Keras is needed and it or its backend
+            is not installed.
     """
     keras_runs = _keras_runs()
     shipped, shipped_litert = (EXACT, EXACT_LITERT) if exact else (SHIPPED, SHIPPED_LITERT)
@@ -123,15 +125,20 @@ def load_segmenter(path: Path | str | None = None, exact: bool = False) -> Segme
     if path.suffix == ".tflite":
         from corroseg_utils.litert import litert_segmenter
 
-        return litert_segmenter(path)
+        segmenter = litert_segmenter(path)
+        if style not in (None, segmenter.about.get("mask_style")):
+            raise ModelError(f"{path}: a .tflite file draws masks in one style, this one "
+                             f"{segmenter.about.get('mask_style', 'without a name')!r}, and not {style!r}. Leave out "
+                             "--style, or export that style from the .npz file.")
+        return segmenter
     if not keras_runs:
         cure = "install requirements.txt" if _backend() == "tensorflow" else "install it, or unset KERAS_BACKEND"
         raise ModelError(f"{path}: this model needs Keras and its backend {_backend()}, and one of them is not "
                          f"installed. Give a .tflite file, or {cure}.")
     from corroseg_utils.weights import build_model, read_about
 
-    about = read_about(path)
-    return keras_segmenter(build_model(path), about)
+    about = read_about(path, style)
+    return keras_segmenter(build_model(path, style=style), about)
 
 
 def _keras_runs() -> bool:

@@ -13,6 +13,7 @@ import pandas as pd
 from corroseg_utils.augment import INSPECTION, Augmentation
 from corroseg_utils.errors import CorrosegError
 from corroseg_utils.losses import CrossEntropyDice, CrossEntropyLovasz
+from corroseg_utils.mask_styles import OwnStyleIoU, OwnStyleLoss
 from corroseg_utils.pairs import batches, pair_stream
 from corroseg_utils.photos import write_whole
 
@@ -64,7 +65,8 @@ class Recipe:
 
 def train(model: keras.Model, train_pairs: tuple[np.ndarray, np.ndarray],
           validation_pairs: tuple[np.ndarray, np.ndarray] | None, out: Path | str, recipe: Recipe,
-          callbacks: list[keras.callbacks.Callback] = (), photo_weights: np.ndarray | None = None) -> pd.DataFrame:
+          callbacks: list[keras.callbacks.Callback] = (), photo_weights: np.ndarray | None = None,
+          styles: int = 1) -> pd.DataFrame:
     """Train a model and leave it with the weights of its best epoch, or with the mean over the cycles of the recipe.
 
     Called again with the same `out` after a kill, it goes on with the epoch that was cut off, and gives what an
@@ -80,6 +82,8 @@ def train(model: keras.Model, train_pairs: tuple[np.ndarray, np.ndarray],
         recipe: how to train.
         callbacks: further Keras callbacks, such as a picture for each epoch.
         photo_weights: float (N,), how often to draw each training photo: see `pairs.pair_stream`.
+        styles: number of mask styles for which the model has logits; with more than one the masks are labels as
+            `mask_styles.as_labels` makes them.
 
     Returns:
         One row an epoch: epoch, loss, iou and, with validation pairs, val_loss, val_iou.
@@ -97,7 +101,7 @@ def train(model: keras.Model, train_pairs: tuple[np.ndarray, np.ndarray],
     keras.utils.set_random_seed(recipe.seed)
     prepare_batch_norm(model)
     fuse_batch_norm(model)
-    compile_model(model, recipe)
+    compile_model(model, recipe, styles)
     checkpoint = Checkpoint(out, recipe.patience, recipe.epochs // recipe.cycles if recipe.cycles > 1 else None)
     first_epoch = checkpoint.restore(model)
     if not checkpoint.finished(recipe.epochs):
@@ -130,14 +134,17 @@ def _training_batches(pairs: tuple[np.ndarray, np.ndarray], recipe: Recipe, star
     return batches(stream, recipe.batch_size, start)
 
 
-def compile_model(model: keras.Model, recipe: Recipe) -> None:
-    """Give a model the recipe's loss and optimiser, and IoU of its damage classes as metric."""
-    classes = model.output_shape[-1]
+def compile_model(model: keras.Model, recipe: Recipe, styles: int = 1) -> None:
+    """Give a model the recipe's loss and optimiser, and IoU of its damage classes as metric: see `train`."""
+    classes = model.output_shape[-1] // styles
     steps = recipe.epochs * recipe.steps
     rate = keras.optimizers.schedules.CosineDecay(recipe.learning_rate, steps) if recipe.cycles == 1 else \
         keras.optimizers.schedules.CosineDecayRestarts(recipe.learning_rate, steps // recipe.cycles, 1.0, RESTART)
-    iou = keras.metrics.IoU(classes, target_class_ids=range(1, classes), sparse_y_pred=False, name="iou")
+    metric = keras.metrics.IoU if styles == 1 else OwnStyleIoU
+    iou = metric(classes, target_class_ids=range(1, classes), sparse_y_pred=False, name="iou")
     loss = CrossEntropyLovasz() if recipe.loss == "lovasz" else CrossEntropyDice(recipe.dice_weight)
+    if styles > 1:
+        loss = OwnStyleLoss(loss, classes)
     averaging = {} if recipe.ema is None else {"use_ema": True, "ema_momentum": recipe.ema}
     # On a small CPU, TensorFlow's XLA takes a minute to compile this network, longer than a lesson gains from it.
     model.compile(keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay, **averaging), loss,

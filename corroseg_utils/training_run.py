@@ -12,9 +12,10 @@ from corroseg_utils import __version__, models
 from corroseg_utils.augment import close_gaps
 from corroseg_utils.dataset import CLASS_NAMES, DataError, load_arrays
 from corroseg_utils.evaluation import best_threshold
-from corroseg_utils.segmenter import keras_segmenter
+from corroseg_utils.mask_styles import with_styles
+from corroseg_utils.segmenter import Segmenter, keras_segmenter
 from corroseg_utils.training import Recipe, TrainingError, same_as_stored, train
-from corroseg_utils.weights import read_about, save_model, start_from
+from corroseg_utils.weights import same_logits, save_model, start_from
 
 CLASSES = {"corrosion": ("background", "corrosion"), "damage": CLASS_NAMES,
            "condition": ("background", "fair", "poor", "severe")}
@@ -43,6 +44,10 @@ class Setup:
         close_gaps: radius in pixels of the gaps that are filled in all masks, see `augment.close_gaps`; for exact masks
             when the model shall meet hand-drawn ones. Pixels of the masks as they are loaded: at `photo_size` for
             training, at `view` for validation.
+        mask_styles: sources that shall each have logits of their own (see the module `mask_styles`), with the threshold
+            of each. None: `threshold`; without that the one with the highest IoU on the validation photos of the
+            source, or 0.5 if there are none. The model draws as the first source does unless another is named. A source
+            without a training photo is left out. Empty: one style for all.
         validate: choose the epoch on the validation split, and the threshold if none is given. False for a recipe
             already chosen: the last epoch counts.
         threshold: probability from which the model marks a pixel. None: the one with the highest IoU on the validation
@@ -61,6 +66,7 @@ class Setup:
     train_batch_norm: bool = False
     source_weights: dict[str, float] = field(default_factory=dict)
     close_gaps: int = 0
+    mask_styles: dict[str, float | None] = field(default_factory=dict)
     validate: bool = True
     threshold: float | None = None
 
@@ -78,18 +84,26 @@ def train_model(manifest: pd.DataFrame, out: Path | str, recipe: Recipe, setup: 
         The description stored in the model file.
 
     Raises:
-        DataError: a split is empty, a mask holds a class that the model shall not know, or a named source is missing.
-        TrainingError: `out` holds another training, the network of 2020 would be trained and used at two sizes, or a
-            share of a model with other classes shall be kept.
+        DataError: a split is empty, a mask holds a class that the model shall not know, a named source is missing, or a
+            photo has no mask style where others have one.
+        TrainingError: `out` holds another training, the network of 2020 would be trained and used at two sizes or in
+            several mask styles, damage shall be pasted across styles, or a share of a model with other classes or
+            styles shall be kept.
         ModelError: the weights to start from are missing, cannot be fetched, or belong to another network.
     """
     out, names, view = Path(out), CLASSES[setup.classes], setup.view or setup.photo_size
     if setup.network == "unet_2020" and recipe.size != view:
         raise TrainingError(f"unet_2020 is made for one size, but crops are of {recipe.size} pixels and the view of "
                             f"{view}. Give --size and --view the same number, such as 128.")
-    if setup.keep_start and len(read_about(setup.weights).get("classes", ())) != len(names):
-        raise TrainingError(f"{setup.weights} knows other classes, so there is no mean of its weights and the trained "
-                            f"ones. Leave out --keep-start, or give a model of {', '.join(names)}.")
+    styles = _styles(manifest, setup)
+    if styles and (setup.network == "unet_2020" or recipe.augmentation.paste):
+        raise TrainingError("Mask styles are for edge_unet, and for photos that keep to one style each. Leave out "
+                            "--mask-styles, or --network unet_2020 and --paste.")
+    same = bool(setup.weights) and same_logits(setup.weights, names, styles)
+    if setup.keep_start and not same:
+        raise TrainingError(f"{setup.weights} knows other classes or mask styles, so there is no mean of its weights "
+                            "and the trained ones. Leave out --keep-start, or give a model of "
+                            f"{', '.join(names)}{' in the styles ' + ', '.join(styles) if styles else ''}.")
     splits = ("train", "validation") if setup.validate else ("train",)
     parts = {split: manifest[manifest["split"] == split] for split in splits}
     for split, part in parts.items():
@@ -101,26 +115,45 @@ def train_model(manifest: pd.DataFrame, out: Path | str, recipe: Recipe, setup: 
     if setup.network == "unet_2020":
         model = models.unet_2020(view, len(names), encoder_weights)
     else:
-        model = models.edge_unet(None, len(names), setup.alpha, encoder_weights)
+        model = models.edge_unet(None, len(names) * max(1, len(styles)), setup.alpha, encoder_weights)
     if setup.weights:
-        start_from(model, setup.weights)
+        start_from(model, setup.weights, same)
     if setup.weights or encoder_weights or setup.freeze_encoder:  # else batch norms must find their own statistics
         models.set_encoder_trainable(model, not setup.freeze_encoder, setup.train_batch_norm)
-    pairs = {split: _load_pairs(part, setup.photo_size if split == "train" else view, setup)
+    pairs = {split: _load_pairs(part, setup.photo_size if split == "train" else view, setup, styles)
              for split, part in parts.items()}
     same_as_stored(out / "setup.json", asdict(setup))
     start = model.get_weights()
-    train(model, pairs["train"], pairs.get("validation"), out, recipe, [EpochLine(recipe.epochs)], photo_weights)
+    train(model, pairs["train"], pairs.get("validation"), out, recipe, [EpochLine(recipe.epochs)], photo_weights,
+          max(1, len(styles)))
     if setup.keep_start:
         model.set_weights([setup.keep_start * before + (1 - setup.keep_start) * after
                            for before, after in zip(start, model.get_weights(), strict=True)])
     about = {"network": setup.network, "alpha": setup.alpha, "classes": list(names), "size": view,
              "threshold": 0.5 if setup.threshold is None else setup.threshold, "version": __version__}
-    if setup.validate and setup.threshold is None:
-        threshold, iou = best_threshold(keras_segmenter(model, about), parts["validation"], setup.close_gaps / view)
+    photos = parts["validation"] if setup.validate and setup.threshold is None else manifest.iloc[:0]
+    gaps = setup.close_gaps / view
+    if styles:
+        about["mask_styles"] = {
+            style: setup.mask_styles[style] or _threshold(_one_style(model, about, position),
+                                                          photos[photos["source"] == style], gaps)
+            for position, style in enumerate(styles)}
+    elif len(photos):
+        threshold, iou = best_threshold(keras_segmenter(model, about), photos, gaps)
         about |= {"threshold": threshold, "validation_iou": iou}
     save_model(out / "model.npz", model, about)
     return about
+
+
+def _one_style(model: keras.Model, about: dict, position: int) -> Segmenter:
+    """A segmenter that draws in one of the styles of a model in memory."""
+    channels = slice(position * len(about["classes"]), (position + 1) * len(about["classes"]))
+    return Segmenter(lambda photos: np.asarray(model.predict_on_batch(photos))[..., channels], about)
+
+
+def _threshold(segmenter: Segmenter, photos: pd.DataFrame, gaps: float) -> float:
+    """The best threshold on these photos; without photos the segmenter's own."""
+    return best_threshold(segmenter, photos, gaps)[0] if len(photos) else segmenter.threshold
 
 
 def with_extra(manifest: pd.DataFrame, extra: pd.DataFrame) -> pd.DataFrame:
@@ -130,8 +163,9 @@ def with_extra(manifest: pd.DataFrame, extra: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([manifest, extra], ignore_index=True)
 
 
-def _load_pairs(photos: pd.DataFrame, size: int, setup: Setup) -> tuple[np.ndarray, np.ndarray]:
-    """Photos and masks as `dataset.load_arrays` gives them, with the gaps of the masks closed if the setup says so."""
+def _load_pairs(photos: pd.DataFrame, size: int, setup: Setup, styles: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Photos and masks as `dataset.load_arrays` gives them, with the gaps of the masks closed if the setup says so, and
+    with styles labels of `mask_styles.with_styles` instead of masks."""
     binary, classes = setup.classes == "corrosion", len(CLASSES[setup.classes])
     if setup.close_gaps and not binary:
         raise DataError("Gaps can be closed in masks of corrosion alone, not in those of several classes.")
@@ -144,7 +178,28 @@ def _load_pairs(photos: pd.DataFrame, size: int, setup: Setup) -> tuple[np.ndarr
                         "the data.")
     if setup.close_gaps:
         masks[:] = [close_gaps(mask, setup.close_gaps) for mask in masks]
+    if styles:
+        masks = with_styles(masks, photos["source"].map(styles.index).to_numpy(), classes)
     return pixels, masks
+
+
+def _styles(manifest: pd.DataFrame, setup: Setup) -> list[str]:
+    """The mask styles that the training photos teach, in the order of the setup."""
+    if not setup.mask_styles:
+        return []
+    sources = manifest["source"] if "source" in manifest else pd.Series("", manifest.index)
+    known = sorted(set(sources.dropna()) - {""})
+    missing = [style for style in setup.mask_styles if style not in known]
+    if missing:
+        raise DataError(f"No photo has the source {missing[0]!r}, so there is no such mask style. There are {known}.")
+    taught = set(sources[manifest["split"] == "train"]) - {s for s, w in setup.source_weights.items() if w == 0}
+    styles = [style for style in setup.mask_styles if style in taught]
+    used = manifest["split"] != "test"
+    other = manifest["photo"][used & ~sources.isin(styles)]
+    if len(other):
+        raise DataError(f"{other.iloc[0]} has the source {sources[other.index[0]]!r}, and no training photo teaches "
+                        "how its mask is drawn. Name all sources with --mask-styles, with training photos of each.")
+    return styles
 
 
 def _photo_weights(manifest: pd.DataFrame, source_weights: dict[str, float]) -> np.ndarray | None:

@@ -3,13 +3,14 @@
 import json
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import keras
 import numpy as np
 
 from corroseg_utils.errors import ModelError
+from corroseg_utils.mask_styles import weights_of_style
 from corroseg_utils.photos import write_whole
 from corroseg_utils.segmenter import SHIPPED
 
@@ -28,13 +29,38 @@ def save_model(path: Path | str, model: keras.Model, about: dict) -> None:
     write_whole(path, lambda file: np.savez_compressed(file, **entries, **{_ABOUT: np.array(json.dumps(about))}))
 
 
-def read_about(path: Path | str) -> dict:
-    """The description stored in a model file.
+def read_about(path: Path | str, style: str | None = None) -> dict:
+    """The description of the model that `build_model` builds.
+
+    Args:
+        path: the .npz file.
+        style: whose masks to draw, for a model that knows several (see `mask_styles`); its first one when None.
+
+    Returns:
+        What the file says; of a model that knows several styles, `mask_style` is this one, and `threshold` its own.
+
+    Raises:
+        ModelError: the file is missing or is no model file, or does not know the style.
+    """
+    about = json.loads(str(_read(path)[_ABOUT]))
+    styles = about.pop("mask_styles", {})
+    if style is not None and style not in styles:
+        raise ModelError(f"{path}: this model does not draw masks in the style {style!r}. "
+                         + (f"Name one of {', '.join(styles)}." if styles else
+                            "It was trained without --mask-styles: leave out --style."))
+    if styles:
+        style = style or next(iter(styles))
+        about |= {"mask_style": style, "threshold": styles[style]}
+    return about
+
+
+def mask_styles(path: Path | str) -> dict[str, float]:
+    """The styles in which a model draws masks, with the threshold of each; empty if it knows one alone.
 
     Raises:
         ModelError: the file is missing or is no model file.
     """
-    return json.loads(str(_read(path)[_ABOUT]))
+    return json.loads(str(_read(path)[_ABOUT])).get("mask_styles", {})
 
 
 def load_weights(model: keras.Model, path: Path | str) -> None:
@@ -43,37 +69,49 @@ def load_weights(model: keras.Model, path: Path | str) -> None:
     Raises:
         ModelError: the file is no model file, or was made from another network.
     """
-    entries = _read(path)
-    for name, variable in _named_variables(model):
-        _fill(name, variable, entries, path)
+    _fill_all(model, _read(path), path)
 
 
-def start_from(model: keras.Model, path: Path | str) -> None:
-    """Fill a model with the weights of a file, but for its last layers where the file knows other classes.
+def start_from(model: keras.Model, path: Path | str, same_logits: bool = True) -> None:
+    """Fill a model with the weights of a file.
+
+    Args:
+        model: the network of the file, but for the number of its logits.
+        path: the .npz file.
+        same_logits: False leaves out the last layers, for a file that knows other classes or styles.
 
     Raises:
         ModelError: the file is no model file, or was made from another network.
     """
     entries = _read(path)
-    other_classes = len(json.loads(str(entries[_ABOUT])).get("classes", ())) != model.output_shape[-1]
     for name, variable in _named_variables(model):
-        if not (other_classes and name.startswith("logits")):
+        if same_logits or not name.startswith("logits"):
             _fill(name, variable, entries, path)
 
 
-def build_model(path: Path | str, size: int | None = None) -> keras.Model:
+def same_logits(path: Path | str, classes: Sequence[str], styles: Sequence[str] = ()) -> bool:
+    """Whether a model file knows these classes and mask styles, in this order.
+
+    Raises:
+        ModelError: the file is missing or is no model file.
+    """
+    return read_about(path).get("classes") == list(classes) and list(mask_styles(path)) == list(styles)
+
+
+def build_model(path: Path | str, size: int | None = None, style: str | None = None) -> keras.Model:
     """Rebuild the network that a model file describes, with its weights.
 
     Args:
         path: the .npz file.
         size: side of the input in pixels; None for the network's default: any size, or unet_2020's own.
+        style: whose masks to draw, see `read_about`. The network has the logits of this style alone.
 
     Raises:
-        ModelError: the file is missing, no model file, or of an unknown network.
+        ModelError: the file is missing, no model file, of an unknown network, or does not know the style.
     """
     from corroseg_utils import models  # models needs this module for its encoders
 
-    about = read_about(path)
+    about = read_about(path, style)
     networks = {"edge_unet": lambda: models.edge_unet(size, len(about["classes"]), about["alpha"], None),
                 "unet_2020": lambda: models.unet_2020(size or about["size"], len(about["classes"]), None)}
     if about.get("network") not in networks:
@@ -83,7 +121,11 @@ def build_model(path: Path | str, size: int | None = None) -> keras.Model:
         model = networks[about["network"]]()
     except KeyError as error:
         raise ModelError(f"{path}: its description lacks {error}. Write it with `corroseg_utils train`.") from error
-    load_weights(model, path)
+    entries = _read(path)
+    styles = list(mask_styles(path))
+    if styles:
+        entries = weights_of_style(entries, styles.index(about["mask_style"]), len(about["classes"]))
+    _fill_all(model, entries, path)
     return model
 
 
@@ -126,6 +168,11 @@ def load_encoder(model: keras.Model, source: str | None, alpha: float) -> None:
                              "(--encoder-weights imagenet; fetched once), or None (--encoder-weights none) to start "
                              "from random weights.")
         layer.set_weights([s.astype(np.float32) for s in stored])
+
+
+def _fill_all(model: keras.Model, entries: dict[str, np.ndarray], path: Path | str) -> None:
+    for name, variable in _named_variables(model):
+        _fill(name, variable, entries, path)
 
 
 def _fill(name: str, variable: keras.Variable, entries: dict[str, np.ndarray], path: Path | str) -> None:

@@ -28,7 +28,7 @@ TINY_TRAINING = ["--encoder-weights", "none", "--photo-size", "32", "--size", "3
 @pytest.fixture
 def red_model(red_segmenter, monkeypatch):
     """Commands use the segmenter that marks what is red."""
-    monkeypatch.setattr(segmenter, "load_segmenter", lambda path=None, exact=False: red_segmenter)
+    monkeypatch.setattr(segmenter, "load_segmenter", lambda path=None, style=None: red_segmenter)
     threshold = red_segmenter.threshold
     yield red_segmenter
     red_segmenter.threshold = threshold

@@ -175,7 +175,7 @@ def test_a_source_alone(data, tmp_path, quick):
 
 def test_class_scores_are_pooled_over_the_parts(data, tmp_path, quick, monkeypatch):
     counts = iter([np.diag([5, 1, 0]), np.diag([5, 1, 0]) + [[0, 0, 0], [2, 0, 0], [0, 0, 0]]])
-    monkeypatch.setattr(cross_validate, "load_segmenter", lambda path: Segmenter(
+    monkeypatch.setattr(cross_validate, "load_segmenter", lambda path, style=None: Segmenter(
         lambda photos: np.zeros((*photos.shape[:3], 3), np.float32),
         {"size": 32, "classes": ["background", "fair", "poor"], "threshold": 0.5}))
     monkeypatch.setattr(cross_validate, "evaluate_classes", lambda segmenter, test, progress: class_scores(

@@ -252,7 +252,7 @@ def test_a_whole_network_starts_from_a_file(edge_network, model_file):
     same, other = models.edge_unet(None, 2, 0.35, None), models.edge_unet(None, 5, 0.35, None)
     for model in (same, other):
         fresh = model.get_layer("logits_quarter").get_weights()[0]
-        weights.start_from(model, model_file)
+        weights.start_from(model, model_file, same_logits=model is same)
         for name in ("Conv1", "decoder_4_conv"):
             for new, old in zip(model.get_layer(name).get_weights(), edge_network.get_layer(name).get_weights(),
                                 strict=True):
