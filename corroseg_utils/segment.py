@@ -53,18 +53,14 @@ def segment_photos(segmenter: Segmenter, photos: Sequence[Path], out: Path | str
         The rows of summary.csv, `error` empty where all went well.
 
     Raises:
-        CorrosegError: a file of the name of a result is there already, and was not made by an earlier run.
+        CorrosegError: a file of the name of a result is there already, and was not made by an earlier run, or was
+            changed after it.
     """
     from tqdm import tqdm
 
     out, rows, names = Path(out), [], output_names(photos)
-    if not _is_summary(out / SUMMARY):  # only an earlier run's results may be replaced
-        results = (out / f"{name}{end}" for name in names for end in (MASK_END, OVERLAY_END))
-        for path in (out / SUMMARY, *results):
-            if os.path.exists(path):  # False, too, for a name that is too long: that photo's own error comes later
-                raise CorrosegError(f"{path}: this file is there already, and no {SUMMARY} of an earlier run says that "
-                                    "it is a result. Give another folder with --out, or move the file.")
-        _write_summary(out / SUMMARY, [])
+    _only_results(out, [out / f"{name}{end}" for name in names for end in (MASK_END, OVERLAY_END)])
+    _write_summary(out / SUMMARY, [])
     try:
         for photo, name in tqdm(list(zip(photos, names, strict=True)), "segmenting"):
             start = time.perf_counter()
@@ -148,12 +144,34 @@ def _segment(segmenter: Segmenter, path: Path, out: Path, name: str, scale: floa
     return {"width": width, "height": height, "corroded_percent": round(100 * share, 3)}
 
 
-def _is_summary(path: Path) -> bool:
-    """Whether an earlier run wrote this file; a table of the user's may have its name."""
+def _only_results(out: Path, results: Sequence[Path]) -> None:
+    """Check that whatever will be replaced was made by an earlier run, and was not drawn or mended by hand since.
+
+    A run writes its summary first, without a row, and then again as its last file. So a result that is newer than a
+    summary with rows was changed later. After a run that was killed, or one on other photos, nothing can be told.
+    """
+    summary = out / SUMMARY
+    existing = [path for path in results if os.path.exists(path)]  # False, too, for a name that is too long
+    lines = _summary_lines(summary)
+    if lines == 0:
+        if summary.exists():
+            existing.insert(0, summary)
+        if existing:
+            raise CorrosegError(f"{existing[0]}: this file is there already, and no {SUMMARY} of an earlier run says "
+                                "that it is a result. Give another folder with --out, or move the file.")
+    newer = [path for path in existing if lines > 1 and path.stat().st_mtime > summary.stat().st_mtime]
+    if newer:
+        raise CorrosegError(f"{newer[0]}: this file was changed after the run that {summary} tells of, and would be "
+                            "replaced. Give another folder with --out, or move the file.")
+
+
+def _summary_lines(path: Path) -> int:
+    """Number of lines of a run's summary; 0 if there is none: a table of the user's may have its name."""
     if not path.is_file():
-        return False
+        return 0
     with open(path, encoding="utf-8-sig", errors="replace") as file:  # a spreadsheet may have saved it again
-        return file.readline().strip() == ",".join(COLUMNS)
+        lines = file.readlines()
+    return len(lines) if lines and lines[0].strip() == ",".join(COLUMNS) else 0
 
 
 def _write_summary(path: Path, rows: list[dict]) -> None:

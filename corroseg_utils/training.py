@@ -83,14 +83,14 @@ def train(model: keras.Model, train_pairs: tuple[np.ndarray, np.ndarray],
         callbacks: further Keras callbacks, such as a picture for each epoch.
         photo_weights: float (N,), how often to draw each training photo: see `pairs.pair_stream`.
         styles: number of mask styles for which the model has logits; with more than one the masks are labels as
-            `mask_styles.as_labels` makes them.
+            `mask_styles.with_styles` makes them.
 
     Returns:
         One row an epoch: epoch, loss, iou and, with validation pairs, val_loss, val_iou.
 
     Raises:
-        TrainingError: `out` holds a training with another recipe, network, or data; or the epochs cannot be divided
-            into the cycles.
+        TrainingError: `out` holds a training with another recipe, network, data or backend of Keras; or the epochs
+            cannot be divided into the cycles.
     """
     if recipe.epochs % recipe.cycles:
         raise TrainingError(f"{recipe.epochs} epochs cannot be divided into {recipe.cycles} cycles of equal length. "
@@ -288,8 +288,8 @@ def same_as_stored(path: Path, settings: dict) -> None:
     """
     text = json.dumps(settings, indent=2) + "\n"
     if path.is_file() and path.read_text() != text:
-        raise TrainingError(f"{path} holds a training with another recipe, network or data. Give a new folder, or "
-                            "remove this one to start afresh.")
+        raise TrainingError(f"{path} holds a training with another recipe, network, data or backend of Keras. Give "
+                            "a new folder, or remove this one to start afresh.")
     write_whole(path, lambda file: file.write(text.encode()))
 
 
@@ -299,7 +299,8 @@ def _same_training(out: Path, recipe: Recipe, model: keras.Model, arrays: tuple[
         data = zlib.crc32(np.ascontiguousarray(array), data)
     trained = sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
     same_as_stored(out / "recipe.json",
-                   {**asdict(recipe), "network": model.name, "trained_parameters": trained, "data": data})
+                   {**asdict(recipe), "network": model.name, "trained_parameters": trained, "data": data,
+                    "backend": keras.backend.backend()})
 
 
 def _save_whole(model: keras.Model, path: Path) -> None:

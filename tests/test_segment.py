@@ -1,5 +1,6 @@
 import csv
 import errno
+import os
 import sys
 
 import numpy as np
@@ -105,6 +106,36 @@ def test_a_mask_of_the_user_is_not_overwritten(tmp_path, red_segmenter):
     with pytest.raises(CorrosegError, match=r"summary.csv: this file is there already"):
         segment_photos(red_segmenter, [tmp_path / "x.png"], tmp_path)
     assert own.read_bytes() == b"drawn by hand" and table.read_text() == "photo,note\nx.png,bow\n"
+
+
+def test_a_result_mended_by_hand_is_not_overwritten(tmp_path, red_segmenter):
+    for name in "ab":
+        write_png(tmp_path / f"{name}.png", red_left())
+    photos, out = [tmp_path / "a.png", tmp_path / "b.png"], tmp_path / "out"
+    for part in (photos, photos[:1], photos):  # untouched results are replaced, those of an earlier run too
+        segment_photos(red_segmenter, part, out)
+    mask, summary = out / "b_mask.png", out / "summary.csv"
+    mask.write_bytes(b"mended by hand")
+    later = summary.stat().st_mtime + 10
+    os.utime(mask, (later, later))
+    table = summary.read_text()
+    with pytest.raises(CorrosegError, match=r"b_mask.png: this file was changed after the run that .*summary.csv"):
+        segment_photos(red_segmenter, photos, out)
+    assert mask.read_bytes() == b"mended by hand" and summary.read_text() == table
+    segment_photos(red_segmenter, photos[:1], out)  # does not touch it
+    assert mask.read_bytes() == b"mended by hand"
+
+
+def test_a_killed_run_can_be_repeated(tmp_path, red_segmenter, monkeypatch):
+    write_png(tmp_path / "a.png", red_left())
+    with monkeypatch.context() as patched:  # killed before the second table: nothing runs any more
+        tables = iter([segment._write_summary])
+        patched.setattr(segment, "_write_summary", lambda *args: next(tables, lambda *_: None)(*args))
+        segment_photos(red_segmenter, [tmp_path / "a.png"], tmp_path / "out")
+    later = (tmp_path / "out" / "summary.csv").stat().st_mtime + 10
+    os.utime(tmp_path / "out" / "a_mask.png", (later, later))
+    segment_photos(red_segmenter, [tmp_path / "a.png"], tmp_path / "out")
+    assert len(read_summary(tmp_path / "out")) == 1
 
 
 def test_pictures_of_a_report_are_no_photos(tmp_path):

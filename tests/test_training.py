@@ -115,7 +115,7 @@ def test_what_a_training_leaves_behind(undisturbed):
     assert iou == pytest.approx(log["val_iou"].max(), abs=1e-4)
 
 
-def test_another_training_in_the_same_folder_is_refused(undisturbed):
+def test_another_training_in_the_same_folder_is_refused(undisturbed, monkeypatch):
     out = undisturbed[0]
     recipe = (out / "recipe.json").read_text()
     others = [(tiny_network(), TRAIN, replace(RECIPE, epochs=4)), (tiny_network("other"), TRAIN, RECIPE),
@@ -123,6 +123,9 @@ def test_another_training_in_the_same_folder_is_refused(undisturbed):
     for model, pairs, other in others:
         with pytest.raises(TrainingError, match="recipe.json holds a training with another.*Give a new folder"):
             train(model, pairs, VALIDATION, out, other)
+    monkeypatch.setattr(keras.backend, "backend", lambda: "another")
+    with pytest.raises(TrainingError, match="or backend of Keras. Give a new folder"):
+        train(tiny_network(), TRAIN, VALIDATION, out, RECIPE)
     assert (out / "recipe.json").read_text() == recipe
 
 
