@@ -253,7 +253,7 @@ def checked_size(path: Path, photos: Path | str, name: str, height: int, width: 
 def read_json(path: Path | str) -> dict:
     """A JSON file's content. Raises AnnotationError if it is missing or no JSON."""
     try:
-        return json.loads(Path(path).read_text("utf-8"))
+        return json.loads(Path(path).read_text("utf-8-sig"))  # some editors write a byte order mark
     except FileNotFoundError as error:
         raise AnnotationError(f"{path}: no such file. Check its name.") from error
     except (ValueError, RecursionError) as error:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from corroseg_utils.dataset import JOB, DataError
-from corroseg_utils.photos import PHOTO_SUFFIXES, holds_report, is_photo_file, printable
+from corroseg_utils.photos import PHOTO_SUFFIXES, holds_report, is_photo_file, is_result, printable
 
 
 class Entry(NamedTuple):
@@ -34,8 +34,8 @@ class Entry(NamedTuple):
 def list_photos(folder: Path | str, out: Path | str, steel: Path | str | None = None) -> list[Path]:
     """Photo files in a folder and the folders below it, sorted by name.
 
-    What is no photo is left out: `out`, the pictures of earlier reports, and the masks in the folder `steel`. Links to
-    folders are not followed, and only regular files count: reading a pipe or a device could block.
+    What is no photo is left out: `out`, the pictures of earlier reports and of `segment`, and the masks in `steel`.
+    Links to folders are not followed, and only regular files count: reading a pipe or a device could block.
     Raises DataError if the folder is none or holds no photo.
     """
     folder, left_out = Path(folder), [Path(path).resolve() for path in (out, steel) if path is not None]
@@ -46,7 +46,7 @@ def list_photos(folder: Path | str, out: Path | str, steel: Path | str | None = 
         folders[:] = [name for name in folders if (Path(here) / name).resolve() not in left_out
                       and not (name == "photos" and holds_report(Path(here)))]  # beside them may lie real photos
         paths = (Path(here) / name for name in files)
-        found += [path for path in paths if is_photo_file(path) and path.is_file()]
+        found += [path for path in paths if is_photo_file(path) and path.is_file() and not is_result(path)]
     if steel is not None:  # masks may lie beside the photos
         masks = {(Path(steel) / path.relative_to(folder)).with_suffix(".png").resolve()
                  for path in found if path.suffix.lower() != ".png"}

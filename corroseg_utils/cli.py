@@ -44,6 +44,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return options.run(options)
     except ImportError as error:
         return _not_installed(arguments[0], error)
+    except (FileExistsError, NotADirectoryError) as error:
+        print(f"error: {error.filename}: a folder is needed here, and there is a file. Give another name.",
+              file=sys.stderr)
+        return 2
     except (CorrosegError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -343,7 +347,10 @@ def _rate(text: str) -> float:
 
 
 def _probability(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text} is no number between 0 and 1, such as 0.45") from error
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
     return value

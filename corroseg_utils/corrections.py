@@ -47,11 +47,15 @@ def read_review(path: Path | str) -> tuple[dict[str, dict[int, str]], dict[str, 
     try:
         if content["schema"] != REVIEW_SCHEMA:
             raise ValueError(f"its schema is {content['schema']!r}")
-        verdicts = {photo: {int(number): note["verdict"] for number, note in notes.items() if note["verdict"]}
+        verdicts = {photo: {int(number): note["verdict"] for number, note in notes.items() if note.get("verdict")}
                     for photo, notes in content["photos"].items()}
+        unknown = {verdict for judged in verdicts.values() for verdict in judged.values()} - {"confirm", "reject"}
+        if unknown:
+            raise ValueError(f"a verdict is confirm, reject or empty, and not {unknown.pop()!r}")
         fingerprints = dict(content.get("fingerprints", {}))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise AnnotationError(f"{path}: not a review ({error}). Save it again from the report's page.") from error
+        raise AnnotationError(f"{path}: not a review ({error}). Save it again from the report's page, or mend it as "
+                              "the README shows.") from error
     return {photo: notes for photo, notes in verdicts.items() if notes}, fingerprints
 
 

@@ -16,6 +16,8 @@ from PIL import Image
 
 from corroseg_utils.errors import CorrosegError
 
+MASK_END, OVERLAY_END, SUMMARY = "_mask.png", "_overlay.jpg", "summary.csv"  # what `segment` writes
+SUMMARY_COLUMNS = ("photo", "width", "height", "corroded_percent", "seconds", "error")
 PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
 FOREIGN_SUFFIXES = {".heic", ".heif", ".avif", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2"}
 """Photos of telephones and cameras that cannot be read here. They are listed as failed: what is passed over in silence
@@ -256,6 +258,19 @@ def holds_report(folder: Path) -> bool:
         return False
     with open(findings, "rb") as file:
         return b'"schema": "corroseg-findings/' in file.read(100)  # what `report_files.write_report` writes first
+
+
+def is_result(path: Path) -> bool:
+    """Whether a file is a mask or an overlay that `segment` wrote, going by its name and the summary beside it."""
+    return path.name.endswith((MASK_END, OVERLAY_END)) and holds_summary(path.parent)
+
+
+def holds_summary(folder: Path) -> bool:
+    """Whether `segment` has written into this folder; a table of the user's may have the name of its summary."""
+    if not (folder / SUMMARY).is_file():
+        return False
+    with open(folder / SUMMARY, encoding="utf-8-sig", errors="replace") as file:  # a spreadsheet may have saved it
+        return file.readline().strip() == ",".join(SUMMARY_COLUMNS)
 
 
 def read_exif(image: Image.Image) -> Image.Exif:

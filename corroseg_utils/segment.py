@@ -13,10 +13,16 @@ import numpy as np
 from corroseg_utils.errors import CorrosegError
 from corroseg_utils.overlay import overlay
 from corroseg_utils.photos import (
+    MASK_END,
+    OVERLAY_END,
     PHOTO_SUFFIXES,
+    SUMMARY,
+    SUMMARY_COLUMNS,
     PhotoError,
     holds_report,
+    holds_summary,
     is_photo_file,
+    is_result,
     photo_size,
     printable,
     read_photo,
@@ -29,9 +35,7 @@ from corroseg_utils.photos import (
 from corroseg_utils.segmenter import READ_SIDE, Segmenter
 from corroseg_utils.tiles import enlarged_bands, open_at, scaled_bands, scaled_size, whole_bands
 
-MASK_END, OVERLAY_END, SUMMARY = "_mask.png", "_overlay.jpg", "summary.csv"
 JPEG_SIDE = 65500  # pixels, the most that libjpeg writes
-COLUMNS = ("photo", "width", "height", "corroded_percent", "seconds", "error")
 
 
 def segment_photos(segmenter: Segmenter, photos: Sequence[Path], out: Path | str,
@@ -83,8 +87,7 @@ def segment_photos(segmenter: Segmenter, photos: Sequence[Path], out: Path | str
 def find_photos(paths: Iterable[Path | str], out: Path | str) -> list[Path]:
     """All photos of the given files and folders, each once, sorted within a folder.
 
-    Masks and overlays that an earlier run left in `out` are no photos, should `out` lie in or be one of the folders;
-    nor are the pictures of a report.
+    Masks and overlays of an earlier run are no photos, wherever it wrote them; nor are the pictures of a report.
 
     Raises:
         CorrosegError: a path does not exist, or no photo is found.
@@ -94,9 +97,9 @@ def find_photos(paths: Iterable[Path | str], out: Path | str) -> list[Path]:
         if not path.exists():
             raise CorrosegError(f"{path}: there is no such file or folder. Check the name.")
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-            is_result = file.name.endswith((MASK_END, OVERLAY_END)) and file.parent.resolve() == out
-            is_result |= file != path and file.parent.name == "photos" and holds_report(file.parent.parent)
-            is_photo = is_photo_file(file) and not file.is_dir() and not is_result
+            ours = is_result(file) or file.name.endswith((MASK_END, OVERLAY_END)) and file.parent.resolve() == out
+            ours |= file != path and file.parent.name == "photos" and holds_report(file.parent.parent)
+            is_photo = is_photo_file(file) and not file.is_dir() and not ours
             if is_photo or file == path:
                 found[file.resolve()] = file
     if not found:
@@ -152,31 +155,21 @@ def _only_results(out: Path, results: Sequence[Path]) -> None:
     """
     summary = out / SUMMARY
     existing = [path for path in results if os.path.exists(path)]  # False, too, for a name that is too long
-    lines = _summary_lines(summary)
-    if lines == 0:
+    if not holds_summary(out):
         if summary.exists():
             existing.insert(0, summary)
         if existing:
             raise CorrosegError(f"{existing[0]}: this file is there already, and no {SUMMARY} of an earlier run says "
                                 "that it is a result. Give another folder with --out, or move the file.")
-    newer = [path for path in existing if lines > 1 and path.stat().st_mtime > summary.stat().st_mtime]
-    if newer:
+    elif len(summary.read_bytes().splitlines()) > 1 and (
+            newer := [path for path in existing if path.stat().st_mtime > summary.stat().st_mtime]):
         raise CorrosegError(f"{newer[0]}: this file was changed after the run that {summary} tells of, and would be "
                             "replaced. Give another folder with --out, or move the file.")
 
 
-def _summary_lines(path: Path) -> int:
-    """Number of lines of a run's summary; 0 if there is none: a table of the user's may have its name."""
-    if not path.is_file():
-        return 0
-    with open(path, encoding="utf-8-sig", errors="replace") as file:  # a spreadsheet may have saved it again
-        lines = file.readlines()
-    return len(lines) if lines and lines[0].strip() == ",".join(COLUMNS) else 0
-
-
 def _write_summary(path: Path, rows: list[dict]) -> None:
     text = io.StringIO()
-    table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    table = csv.DictWriter(text, SUMMARY_COLUMNS, lineterminator="\n")
     table.writeheader()
     table.writerows(rows)
     write_whole(path, lambda file: file.write(text.getvalue().encode()))

@@ -122,14 +122,17 @@ def load_segmenter(path: Path | str | None = None, exact: bool = False, style: s
     keras_runs = _keras_runs()
     shipped, shipped_litert = (EXACT, EXACT_LITERT) if exact else (SHIPPED, SHIPPED_LITERT)
     path = Path(path or (shipped if keras_runs else shipped_litert))
+    if not path.exists():
+        raise ModelError(f"{path}: there is no such model file. Check the name.")
     if path.suffix == ".tflite":
         from corroseg_utils.litert import litert_segmenter
 
         segmenter = litert_segmenter(path)
         if style not in (None, segmenter.about.get("mask_style")):
-            raise ModelError(f"{path}: a .tflite file draws masks in one style, this one "
-                             f"{segmenter.about.get('mask_style', 'without a name')!r}, and not {style!r}. Leave out "
-                             "--style, or export that style from the .npz file.")
+            own = segmenter.about.get("mask_style")
+            has = f"the style {own!r} alone" if own else "one style, which has no name"
+            raise ModelError(f"{path}: this file draws masks in {has}. Leave out --style, or export {style!r} from a "
+                             ".npz file trained with --mask-styles.")
         return segmenter
     if not keras_runs:
         cure = "install requirements.txt" if _backend() == "tensorflow" else "install it, or unset KERAS_BACKEND"

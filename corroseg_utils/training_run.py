@@ -108,7 +108,8 @@ def train_model(manifest: pd.DataFrame, out: Path | str, recipe: Recipe, setup: 
     parts = {split: manifest[manifest["split"] == split] for split in splits}
     for split, part in parts.items():
         if part.empty:
-            raise DataError(f"The split {split} has no photo. Give more groups, or a split column.")
+            raise DataError(f"The split {split} has no photo. Give more groups, or a split column; or train on "
+                            "every photo (--all).")
     photo_weights = _photo_weights(manifest, setup.source_weights)
     keras.utils.set_random_seed(recipe.seed)
     encoder_weights = None if setup.weights else setup.encoder_weights

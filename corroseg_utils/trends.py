@@ -128,8 +128,8 @@ def _ticks(most: float) -> list[float]:
 
 def _settings(report: dict) -> dict:
     surfaces = sorted({photo["surface"] for photo in report["photos"]})
-    return {**{name: report.get(name) for name in ("model", "threshold", "sure", "scale")},
-            "surface": " and ".join(surfaces)}
+    return {**{name: report.get(name) for name in ("model", "threshold", "sure")},
+            "scale": report.get("scale") or "the whole view", "surface": " and ".join(surfaces)}
 
 
 def _state(before: dict | None, after: dict | None) -> str:

@@ -271,6 +271,17 @@ def test_files_that_are_no_annotations_are_explained(tmp_path, photos, text):
         read_review(folder / "a.json")
 
 
+def test_a_review_made_by_hand(tmp_path):
+    review = tmp_path / "review.json"
+    text = '{"schema": "corroseg-review/1", "photos": {"a.jpg": {"1": {"verdict": "%s"}, "2": {"comment": "wet"}}}}'
+    review.write_bytes(b"\xef\xbb\xbf" + (text % "reject").encode())  # as an editor on Windows saves it
+    assert read_review(review) == ({"a.jpg": {1: "reject"}}, {})
+    review.write_text(text % "rejected")
+    with pytest.raises(AnnotationError, match=r"review.json: not a review \(a verdict is confirm, reject or empty, and "
+                                              r"not 'rejected'\)"):
+        read_review(review)
+
+
 def write_review(path, photos, fingerprints=None):
     notes = {name: {str(n): {"verdict": verdict, "comment": ""} for n, verdict in verdicts.items()}
              for name, verdicts in photos.items()}

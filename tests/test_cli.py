@@ -28,7 +28,7 @@ TINY_TRAINING = ["--encoder-weights", "none", "--photo-size", "32", "--size", "3
 @pytest.fixture
 def red_model(red_segmenter, monkeypatch):
     """Commands use the segmenter that marks what is red."""
-    monkeypatch.setattr(segmenter, "load_segmenter", lambda path=None, style=None: red_segmenter)
+    monkeypatch.setattr(segmenter, "load_segmenter", lambda path=None, exact=False, style=None: red_segmenter)
     threshold = red_segmenter.threshold
     yield red_segmenter
     red_segmenter.threshold = threshold
@@ -300,6 +300,19 @@ def test_a_start_of_the_network_and_one_of_the_encoder_exclude_each_other(shared
     assert main(["train", str(shared_data_2020), "--out", str(tmp_path), "--weights", str(model_file),
                  "--encoder-weights", "imagenet"]) == 2
     assert "Give one of them" in capsys.readouterr().err
+
+
+def test_a_file_where_a_folder_is_needed_is_named(red_model, data_2020, tmp_path, capsys):
+    (tmp_path / "file").write_text("mine")
+    assert main(["segment", str(data_2020 / "photos"), "--out", str(tmp_path / "file")]) == 2
+    assert f"{tmp_path / 'file'}: a folder is needed here" in capsys.readouterr().err
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_number_with_a_comma_is_explained(capsys):
+    with pytest.raises(SystemExit):
+        main(["segment", "photo.jpg", "--out", "out", "--threshold", "0,45"])
+    assert "0,45 is no number between 0 and 1, such as 0.45" in capsys.readouterr().err
 
 
 def test_a_mask_of_unknown_classes_is_named(tmp_path, capsys):

@@ -83,14 +83,16 @@ def test_two_models_ship(monkeypatch, model_file):
     assert load_segmenter(exact=True).about == load_segmenter(model_file, exact=False).about
 
 
-def test_tflite_is_the_default_without_tensorflow(monkeypatch, exported):
+def test_tflite_is_the_default_without_tensorflow(monkeypatch, exported, model_file):
     monkeypatch.setattr(segmenter_module.importlib.util, "find_spec", lambda name: None)
     monkeypatch.setattr(segmenter_module, "SHIPPED_LITERT", exported["weights"])
     assert load_segmenter().about["quantize"] == "weights"
     monkeypatch.setattr(segmenter_module, "EXACT_LITERT", exported["int8"])
     assert load_segmenter(exact=True).about["quantize"] == "int8"
     with pytest.raises(ModelError, match="backend tensorflow.* Give a .tflite file, or install requirements"):
-        load_segmenter("corroseg.npz")
+        load_segmenter(model_file)
+    with pytest.raises(ModelError, match="gone.npz: there is no such model file"):
+        load_segmenter("gone.npz")
 
 
 def test_another_backend_of_keras_will_do(monkeypatch, model_file):

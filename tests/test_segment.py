@@ -8,9 +8,10 @@ import pytest
 from PIL import Image
 
 from corroseg_utils import segment
+from corroseg_utils.assets import list_photos
 from corroseg_utils.errors import CorrosegError
-from corroseg_utils.photos import photo_size, write_jpeg, write_png
-from corroseg_utils.segment import COLUMNS, find_photos, output_names, segment_photos
+from corroseg_utils.photos import SUMMARY_COLUMNS, photo_size, write_jpeg, write_png
+from corroseg_utils.segment import find_photos, output_names, segment_photos
 
 
 def red_left(height=40, width=96):
@@ -39,7 +40,7 @@ def test_mask_overlay_and_summary(tmp_path, red_segmenter):
         tinted = np.asarray(image).astype(int)
     assert np.abs(tinted[:, 60:] - 128).max() < 12 and (tinted[5:35, 8:40, 2] > 90).all()  # blue on the red alone
     (row,) = read_summary(out)
-    assert tuple(row) == COLUMNS == ("photo", "width", "height", "corroded_percent", "seconds", "error")
+    assert tuple(row) == SUMMARY_COLUMNS == ("photo", "width", "height", "corroded_percent", "seconds", "error")
     assert (row["photo"], row["width"], row["height"]) == (str(tmp_path / "a.png"), "96", "40")
     assert float(row["corroded_percent"]) == 50 and float(row["seconds"]) >= 0 and row["error"] == ""
     assert rows[0]["corroded_percent"] == 50
@@ -193,6 +194,16 @@ def test_photos_are_found_once_in_order(tmp_path):
     names = [photo.name for photo in find_photos([tmp_path, tmp_path / "b.jpg", tmp_path / "sub"], out)]
     assert names == ["a.JPG", "b.jpg", "d.heic", "dangling.png", "c.tif"]  # not the raw files
     assert [photo.name for photo in find_photos([tmp_path / "odd.xyz"], out)] == ["odd.xyz"]  # named: it is tried
+
+
+def test_results_in_other_folders_are_no_photos_either(tmp_path, red_segmenter):
+    photos = tmp_path / "photos"
+    write_jpeg(photos / "a.jpg", red_left())
+    segment_photos(red_segmenter, find_photos([photos], photos / "first"), photos / "first")
+    own = photos / "own" / "b_mask.png"  # no summary beside it: a photo, for all we know
+    write_png(own, red_left())
+    assert [photo.name for photo in find_photos([photos], tmp_path / "second")] == ["a.jpg", "b_mask.png"]
+    assert [photo.name for photo in list_photos(photos, tmp_path / "report")] == ["a.jpg", "b_mask.png"]
 
 
 @pytest.mark.parametrize("out", ["results", "photos/results", "photos", "."])
