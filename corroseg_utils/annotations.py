@@ -7,6 +7,7 @@ import base64
 import io
 import json
 import os
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from corroseg_utils.photos import photo_size, write_whole
 from corroseg_utils.polygons import area, fill, simplified, trace
 
 ALIASES = {"corrosion": "cor", "rust": "rus", "pitting": "pit", "loss of material": "lom"}
+_WRITTEN = "corroseg_mask"  # checksum of the mask that was written; LabelMe keeps entries that it does not know
 
 
 class AnnotationError(CorrosegError):
@@ -110,7 +112,9 @@ def write_labelme(folder: Path | str, photo: Path | str, name: str, mask: np.nda
         The file's path.
     """
     folder = Path(folder)
-    content = {"version": "5.5.0", "flags": {}, "shapes": _shapes(mask, tolerance),
+    shapes = _shapes(mask, tolerance)
+    written = _checksum(_painted(shapes, mask.shape, folder))
+    content = {"version": "5.5.0", "flags": {}, "shapes": shapes, _WRITTEN: written,
                "imagePath": Path(os.path.relpath(photo, folder)).as_posix(), "imageData": None,
                "imageHeight": mask.shape[0], "imageWidth": mask.shape[1]}
     path = labelme_path(folder, name)
@@ -121,6 +125,16 @@ def write_labelme(folder: Path | str, photo: Path | str, name: str, mask: np.nda
 def through_labelme(mask: np.ndarray, tolerance: float = 1.0) -> np.ndarray:
     """A mask as `read_labelme` gives it after `write_labelme`, whose polygons may stray from it, and nobody between."""
     return _painted(_shapes(mask, tolerance), mask.shape, Path("LabelMe"))
+
+
+def is_touched(path: Path | str, mask: np.ndarray) -> bool | None:
+    """Whether a mask, read from this LabelMe file, differs from the one that `write_labelme` wrote; None: not known."""
+    written = read_json(path).get(_WRITTEN) if Path(path).is_file() else None
+    return None if written is None else written != _checksum(mask)
+
+
+def _checksum(mask: np.ndarray) -> int:
+    return zlib.crc32(np.ascontiguousarray(mask, np.uint8))
 
 
 def labelme_path(folder: Path | str, name: str) -> Path:

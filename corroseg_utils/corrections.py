@@ -18,6 +18,7 @@ from corroseg_utils.annotations import (
     AnnotationError,
     checked_size,
     decode_rle,
+    is_touched,
     labelme_path,
     read_annotations,
     read_json,
@@ -103,14 +104,18 @@ def redrawn_masks(report: Path | str, photos: Path | str,
                   annotations: Path | str) -> Iterator[tuple[str, np.ndarray]]:
     """Masks of the annotated photos, see `read_annotations`, without those that are as the report had them.
 
-    A tool gives back every photo that it was given, and does not say which of them somebody looked at. How many are
-    left out is printed to standard error.
+    A tool gives back every photo that it was given, and does not say which of them somebody looked at. So a mask that
+    is as the report has it is left out, and a LabelMe file whose mask is as it was written, be it for an earlier run.
+    How many are left out is printed to standard error.
     """
     known, left_out = _results(report), 0
     for name, mask in read_annotations(annotations, photos):
         if name in known:
-            before = _mask(read_json(known[name]))
-            if np.array_equal(mask, through_labelme(before) if Path(annotations).is_dir() else before):
+            touched = is_touched(labelme_path(annotations, name), mask)
+            if touched is None:
+                before = _mask(read_json(known[name]))
+                touched = not np.array_equal(mask, through_labelme(before) if Path(annotations).is_dir() else before)
+            if not touched:
                 left_out += 1
                 continue
         yield name, mask

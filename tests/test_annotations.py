@@ -11,6 +11,7 @@ from corroseg_utils.annotations import (
     AnnotationError,
     decode_rle,
     encode_rle,
+    labelme_path,
     read_coco,
     read_labelme,
     through_labelme,
@@ -19,7 +20,7 @@ from corroseg_utils.annotations import (
 )
 from corroseg_utils.cli import main
 from corroseg_utils.corrections import corrections_to_dataset, read_review
-from corroseg_utils.dataset import load_arrays, read_data
+from corroseg_utils.dataset import load_arrays, load_mask, read_data
 from corroseg_utils.polygons import area, fill, trace
 from corroseg_utils.report import Settings
 
@@ -332,6 +333,22 @@ def test_photos_that_come_back_as_they_were_are_left_out(tmp_path, round_report,
     assert main([*command, str(tmp_path / "data"), "--annotations", str(path)]) == 2
     assert "3 photos are as the report had them" in capsys.readouterr().err
     assert not (tmp_path / "data").exists()
+
+
+def test_what_an_earlier_run_marked_is_no_correction(tmp_path, round_report, photos, capsys):
+    command = ["corrections", str(round_report), "--photos", str(photos), "--out"]
+    assert main([*command, str(tmp_path / "labelme"), "--to-labelme"]) == 0
+    save(photos / "sub" / "CDM_2_b.png", photo_with())
+    report_on(photos, tmp_path / "report")  # finds nothing there any more
+    command = [*command, str(tmp_path / "data"), "--annotations", str(tmp_path / "labelme")]
+    assert main(command) == 2
+    assert "3 photos are as the report had them" in capsys.readouterr().err
+    file = labelme_path(tmp_path / "labelme", "sub/CDM_2_b.png")
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"shapes": []}))  # as that report has it, but by hand
+    assert main(command) == 0
+    assert "2 photos are as the report had them" in capsys.readouterr().err
+    (row,) = read_data(tmp_path / "data" / "manifest.csv").to_dict("records")
+    assert load_mask(row["photo"], row["findings"], (80, 60)).sum() == 0
 
 
 def test_a_photo_that_was_not_redrawn_goes_by_its_review(tmp_path, report, photos):
