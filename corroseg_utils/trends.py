@@ -166,7 +166,11 @@ def add_parser(subparsers) -> None:
 def _run(options: argparse.Namespace) -> int:
     for difference in differences(options.before, options.after):
         print(f"careful: the {difference}; a change may come from that alone")
-    for trend in write_trends(options.before, options.after, options.out):
+    trends = write_trends(options.before, options.after, options.out)
+    if all(trend.state in ("new", "gone") for trend in trends):
+        print("careful: no asset is in both reports; give each the same folder in both, or name them by a table "
+              "(report --assets)")
+    for trend in trends:
         shares = [f"{side['weighted']['corroded_percent']:6.2f} %" if side else "       -"
                   for side in (trend.before, trend.after)]
         print(f"{trend.state:7} {shares[0]} -> {shares[1]}  {trend.asset}")

@@ -5,6 +5,7 @@ import pytest
 from report_helpers import photo_with, report_on, save
 
 from corroseg_utils.annotations import AnnotationError
+from corroseg_utils.cli import main
 from corroseg_utils.report import Settings
 from corroseg_utils.trends import compare, differences, plot, write_trends
 
@@ -87,3 +88,12 @@ def test_another_denominator_is_no_growth(tmp_path):
         report_on(tmp_path / "photos", tmp_path / name, settings=settings)
     assert differences(tmp_path / "plain", tmp_path / "plain") == []
     assert differences(tmp_path / "plain", tmp_path / "steel") == ["surface was photo and is steel mask"]
+
+
+def test_reports_without_a_common_asset_are_pointed_out(reports, tmp_path, capsys):
+    save(tmp_path / "2030" / "IMG_1.png", photo_with((0, 0, 10, 60)))
+    report_on(tmp_path / "2030", tmp_path / "later")
+    assert main(["trends", str(reports[0]), str(tmp_path / "later"), "--out", str(tmp_path / "none")]) == 0
+    assert "no asset is in both reports; give each the same folder" in capsys.readouterr().out
+    assert main(["trends", *map(str, reports), "--out", str(tmp_path / "some")]) == 0
+    assert "no asset is in both" not in capsys.readouterr().out
