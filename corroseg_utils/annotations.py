@@ -21,7 +21,7 @@ from corroseg_utils.photos import photo_size, write_whole
 from corroseg_utils.polygons import area, fill, simplified, trace
 
 ALIASES = {"corrosion": "cor", "rust": "rus", "pitting": "pit", "loss of material": "lom"}
-_WRITTEN = "corroseg_mask"  # checksum of the mask that was written; LabelMe keeps entries that it does not know
+_WRITTEN = "corroseg_mask"  # checksum of a mask written to be corrected; LabelMe keeps entries that it does not know
 
 
 class AnnotationError(CorrosegError):
@@ -98,8 +98,9 @@ def read_labelme(folder: Path | str, photos: Path | str) -> Iterator[tuple[str, 
         yield name, mask
 
 
-def write_labelme(folder: Path | str, photo: Path | str, name: str, mask: np.ndarray, tolerance: float = 1.0) -> Path:
-    """Write the LabelMe file of one photo, to be opened and corrected in LabelMe.
+def write_labelme(folder: Path | str, photo: Path | str, name: str, mask: np.ndarray, tolerance: float = 1.0, *,
+                  to_correct: bool = False) -> Path:
+    """Write the LabelMe file of one photo.
 
     Args:
         folder: where the file goes, see `labelme_path`; a file that is there already is replaced.
@@ -107,14 +108,15 @@ def write_labelme(folder: Path | str, photo: Path | str, name: str, mask: np.nda
         name: name of the photo in the report.
         mask: uint8 (H, W) of class indices, the size of the upright photo.
         tolerance: pixels by which a polygon may stray from the mask to have fewer corners to drag; 0 is exact.
+        to_correct: the mask is a model's, to be corrected by a person; `is_touched` then tells whether that happened.
 
     Returns:
         The file's path.
     """
     folder = Path(folder)
     shapes = _shapes(mask, tolerance)
-    written = _checksum(_painted(shapes, mask.shape, folder))
-    content = {"version": "5.5.0", "flags": {}, "shapes": shapes, _WRITTEN: written,
+    written = {_WRITTEN: _checksum(_painted(shapes, mask.shape, folder))} if to_correct else {}
+    content = {"version": "5.5.0", "flags": {}, "shapes": shapes, **written,
                "imagePath": Path(os.path.relpath(photo, folder)).as_posix(), "imageData": None,
                "imageHeight": mask.shape[0], "imageWidth": mask.shape[1]}
     path = labelme_path(folder, name)
@@ -128,7 +130,7 @@ def through_labelme(mask: np.ndarray, tolerance: float = 1.0) -> np.ndarray:
 
 
 def is_touched(path: Path | str, mask: np.ndarray) -> bool | None:
-    """Whether a mask, read from this LabelMe file, differs from the one that `write_labelme` wrote; None: not known."""
+    """Whether a mask read from this LabelMe file differs from the one written there to be corrected; None: unknown."""
     written = read_json(path).get(_WRITTEN) if Path(path).is_file() else None
     return None if written is None else written != _checksum(mask)
 

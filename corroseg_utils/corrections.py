@@ -217,7 +217,7 @@ def _run(options: argparse.Namespace) -> int:
             if labelme_path(options.out, name).exists():  # perhaps a day's work
                 kept += 1
             else:
-                write_labelme(options.out, options.photos / name, name, mask)
+                write_labelme(options.out, options.photos / name, name, mask, to_correct=True)
                 written += 1
         if kept:
             print(f"{kept} files were there already and stay as they are; delete those that you want anew")

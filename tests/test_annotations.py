@@ -351,6 +351,16 @@ def test_what_an_earlier_run_marked_is_no_correction(tmp_path, round_report, pho
     assert load_mask(row["photo"], row["findings"], (80, 60)).sum() == 0
 
 
+def test_a_mask_drawn_by_a_program_of_ones_own_is_a_correction(tmp_path, report, photos):
+    mask = np.zeros((60, 80), np.uint8)
+    mask[5:25, 40:70] = 1
+    write_labelme(tmp_path / "labelme", photos / "sub" / "CDM_2_b.png", "sub/CDM_2_b.png", mask)
+    names = corrections_to_dataset(report, photos, tmp_path / "data", annotations=tmp_path / "labelme")
+    assert names == ["sub/CDM_2_b.png"]
+    (row,) = read_data(tmp_path / "data" / "manifest.csv").to_dict("records")
+    np.testing.assert_array_equal(load_mask(row["photo"], row["findings"], (80, 60)), mask)
+
+
 def test_a_photo_that_was_not_redrawn_goes_by_its_review(tmp_path, report, photos):
     content = json.loads((report / "coco.json").read_text())
     assert content["images"][content["annotations"].pop()["image_id"] - 1]["file_name"] == "sub/CDM_2_b.png"
