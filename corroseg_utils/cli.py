@@ -5,6 +5,7 @@ Commands import what they need when they run, so that `segment` also works where
 
 import argparse
 import json
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from corroseg_utils.errors import CorrosegError
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported, or its start-up notes drown ours
 
+REPORT_COMMANDS = ("report", "corrections", "trends")
 EXIT_CODES = "Exit codes: 0 all done, 1 some photos failed (the others are done), 2 wrong usage."
 DATA_EXIT_CODES = "Exit codes: 0 all done (--skip-bad lists what it leaves out), 2 wrong usage or bad photos."
 DATA_HELP = ("a folder in the 2020 layout (support_dataset.csv, photos/, masks/), a folder with images/ and masks/, "
@@ -37,8 +39,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for add_parser in _report_parsers():
                 add_parser(commands)
         except ImportError as error:
-            if arguments and arguments[0] in ("report", "corrections", "trends"):
+            if arguments and arguments[0] in REPORT_COMMANDS:
                 return _not_installed(arguments[0], error)
+            for name in REPORT_COMMANDS:
+                commands.add_parser(name, help="not installed here: needs requirements.txt")
     options = parser.parse_args(arguments)
     try:
         return options.run(options)
@@ -65,8 +69,8 @@ def _report_parsers():
 
 
 def _not_installed(command: str, error: ImportError) -> int:
-    print(f"error: {command} needs more than is installed here ({error}). Install it: "
-          "pip install -r requirements.txt", file=sys.stderr)
+    print(f"error: {command} needs more than is installed here ({error}). Install it, in the folder of the "
+          f"repository: {sys.executable} -m pip install -r requirements.txt", file=sys.stderr)
     return 2
 
 
@@ -270,7 +274,8 @@ def _evaluate(options: argparse.Namespace) -> int:
 def _print_scores(scores: dict) -> None:
     for name in ("iou", "f1"):
         low, high = scores[f"{name}_interval"]
-        print(f"{name:<12} {scores[name]:.3f}  (95 % interval {low:.3f} to {high:.3f})")
+        interval = "no interval" if math.isnan(low) else f"95 % interval {low:.3f} to {high:.3f}"
+        print(f"{name:<12} {scores[name]:.3f}  ({interval})")
     for name in ("precision", "recall", "accuracy"):
         print(f"{name:<12} {scores[name]:.3f}")
     print(f"{scores['photos']} photos of {scores['groups']} groups, threshold {scores['threshold']:.3f}")

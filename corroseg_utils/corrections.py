@@ -37,6 +37,8 @@ REVIEW_SCHEMA = "corroseg-review/1"
 def read_review(path: Path | str) -> tuple[dict[str, dict[int, str]], dict[str, str]]:
     """Verdicts of a review file: photo name -> finding number -> "confirm" or "reject"; comments alone do not count.
 
+    Number 0 is what the report does not list: small regions, or, in a photo without any, that nothing is corroded.
+
     Returns:
         The verdicts, and the fingerprint of the findings that they are about: photo name -> see
         `report_files.fingerprint`. A review made by hand may lack fingerprints.
@@ -63,9 +65,9 @@ def read_review(path: Path | str) -> tuple[dict[str, dict[int, str]], dict[str, 
 def reviewed_masks(report: Path | str, review: Path | str) -> Iterator[tuple[str, np.ndarray]]:
     """Masks of the reviewed photos: all that the model found there, without the findings that were rejected.
 
-    Findings without a verdict stay, and so do the regions too small to be listed. What the model missed is still
-    missing: only redrawn masks can add it. Photos of which the report saw a part alone, by a region or a steel mask,
-    are left out, for the rest would count as sound; how many is printed to standard error.
+    Findings without a verdict stay, and so do the regions too small to be listed, unless number 0 was rejected. What
+    the model missed is still missing: only redrawn masks can add it. Photos of which the report saw a part alone, by
+    a region or a steel mask, are left out, for the rest would count as sound; how many is printed to standard error.
 
     Args:
         report: folder that `report` wrote.
@@ -83,10 +85,10 @@ def reviewed_masks(report: Path | str, review: Path | str) -> Iterator[tuple[str
     in_part = 0
     for name, judged in verdicts.items():
         result = read_json(known[name]) if name in known else None
-        if result is None or not set(judged) <= {finding["finding"] for finding in result["findings"]}:
+        if result is None or not set(judged) <= {0, *(f["finding"] for f in result["findings"])}:
             raise AnnotationError(f"{review}: it speaks of {name!r} or a finding in it that {report} lacks. "
                                   "Give the report that it was made from.")
-        now = fingerprint(result["findings"])
+        now = fingerprint(result)
         if fingerprints.get(name, now) != now:
             raise AnnotationError(f"{review}: {report} has other findings in {name!r} than what was reviewed. Give "
                                   "the report that it was made from, or load the review in the page of this one, which "
@@ -131,10 +133,10 @@ def _results(report) -> dict[str, Path]:
 
 
 def _mask(result: dict, rejected: Set[int] = frozenset()) -> np.ndarray:
-    """What was found in a photo, uint8 (H, W) of class indices, without the findings of these numbers."""
-    classes = [*(finding["class"] for finding in result["findings"]), "cor"]  # the last: what is not listed
+    """What was found in a photo, uint8 (H, W) of class indices, without these numbers; 0 is what is not listed."""
+    parts = [*((finding["finding"], finding["class"]) for finding in result["findings"]), (0, "cor")]
     mask = np.zeros((result["height"], result["width"]), np.uint8)
-    for number, (kind, segmentation) in enumerate(zip(classes, result["segmentations"], strict=True), 1):
+    for (number, kind), segmentation in zip(parts, result["segmentations"], strict=True):
         if number not in rejected:
             mask[decode_rle(segmentation)] = CLASS_NAMES.index(kind)
     return mask

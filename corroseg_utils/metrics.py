@@ -88,14 +88,15 @@ def bootstrap_interval(counts: np.ndarray, groups: Sequence[str], statistic: Cal
         seed: of the draws.
 
     Returns:
-        Lower and upper bound; NaN when the statistic is undefined in every draw.
+        Lower and upper bound; NaN for fewer than two groups, of which every draw would be the same, and when the
+        statistic is undefined in every draw.
     """
     _, index = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
     by_group = np.zeros((index.max() + 1, *np.shape(counts)[1:]), np.int64)
     np.add.at(by_group, index, counts)
     rng = np.random.default_rng(seed)
     drawn = [statistic(by_group[rng.integers(0, len(by_group), len(by_group))].sum(0)) for _ in range(draws)]
-    if np.isnan(drawn).all():
+    if len(by_group) < 2 or np.isnan(drawn).all():
         return float("nan"), float("nan")
     low, high = np.nanquantile(drawn, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

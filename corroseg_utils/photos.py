@@ -17,7 +17,7 @@ from PIL import Image
 from corroseg_utils.errors import CorrosegError
 
 MASK_END, OVERLAY_END, SUMMARY = "_mask.png", "_overlay.jpg", "summary.csv"  # what `segment` writes
-SUMMARY_COLUMNS = ("photo", "width", "height", "corroded_percent", "seconds", "error")
+SUMMARY_COLUMNS = ("photo", "mask", "width", "height", "corroded_percent", "seconds", "error")
 PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
 FOREIGN_SUFFIXES = {".heic", ".heif", ".avif", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2"}
 """Photos of telephones and cameras that cannot be read here. They are listed as failed: what is passed over in silence
@@ -270,7 +270,7 @@ def holds_summary(folder: Path) -> bool:
     if not (folder / SUMMARY).is_file():
         return False
     with open(folder / SUMMARY, encoding="utf-8-sig", errors="replace") as file:  # a spreadsheet may have saved it
-        return file.readline().strip() == ",".join(SUMMARY_COLUMNS)
+        return {"photo", "corroded_percent"} <= set(file.readline().strip().split(","))
 
 
 def read_exif(image: Image.Image) -> Image.Exif:

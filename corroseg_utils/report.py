@@ -50,6 +50,9 @@ def make_report(photos: Path | str, out: Path | str, segmenter, *, by: str = "jo
                 seconds: float = SECONDS_PER_PHOTO, created: str | None = None, quiet: bool = False) -> Report:
     """Inspect all photos below a folder and write the report's files into `out`; finished photos are not repeated.
 
+    A second process reads the photos. It begins by importing the script that calls, so a script of your own must call
+    below `if __name__ == "__main__":`.
+
     Args:
         photos, out: folders.
         segmenter: see segmenter.py.

@@ -72,13 +72,17 @@ def results(report: Report) -> Iterator[tuple[Entry, dict]]:
 def photo_record(entry: Entry, result: dict) -> dict:
     """One photo as findings.json lists it."""
     about = {"photo": entry.name, "id": entry.key, "asset": entry.asset, "place": entry.place,
-             "date": entry.date or result["date"], "fingerprint": fingerprint(result["findings"])}
+             "date": entry.date or result["date"], "fingerprint": fingerprint(result)}
     return about | {key: value for key, value in result.items() if key not in ("made_from", "segmentations", "date")}
 
 
-def fingerprint(findings: list[dict]) -> str:
-    """Differs for other findings: a review is by their numbers, which mean others after a run with other settings."""
-    return hashlib.sha256(json.dumps(findings).encode()).hexdigest()[:16]
+def fingerprint(result: dict) -> str:
+    """Differs for other findings: a review is by their numbers, which mean others after a run with other settings.
+
+    Number 0 is what is not listed, so that counts where there is any.
+    """
+    judged = result["findings"] + ([result["rest"]] if result["rest"]["regions"] else [])
+    return hashlib.sha256(json.dumps(judged).encode()).hexdigest()[:16]
 
 
 def asset_records(photos: list[dict]) -> list[dict]:

@@ -144,7 +144,8 @@ def _segment(segmenter: Segmenter, path: Path, out: Path, name: str, scale: floa
     share = float(mask.mean())
     mask *= 255
     write_png(out / f"{name}{MASK_END}", mask)
-    return {"width": width, "height": height, "corroded_percent": round(100 * share, 3)}
+    return {"mask": printable(f"{name}{MASK_END}"), "width": width, "height": height,
+            "corroded_percent": round(100 * share, 3)}
 
 
 def _only_results(out: Path, results: Sequence[Path]) -> None:

@@ -202,6 +202,7 @@ def _read(path: Path | str) -> dict[str, np.ndarray]:
     if path.suffix == ".tflite":
         raise ModelError(f"{path}: weights cannot be taken from a .tflite file. Give the .npz file that `train` wrote.")
     try:
+        zipfile.ZipFile(path).close()  # of what is no .npz file np.load would say that it may be a pickle
         with np.load(path, allow_pickle=False) as file:
             entries = {name: file[name] for name in file.files}
         json.loads(str(entries[_ABOUT]))

@@ -429,6 +429,32 @@ def test_a_review_holds_as_long_as_the_findings_do(tmp_path):
     assert not (tmp_path / "other").exists()
 
 
+def test_a_review_can_judge_what_is_not_listed(tmp_path):
+    """Specks of one pixel in photos of 30,000; a finding has three at least."""
+    photos, size = tmp_path / "photos", (200, 150)
+    speck = (100, 100, 101, 101)
+    for name, boxes in (("a", [(0, 0, 10, 10), speck]), ("b", [(0, 0, 10, 10), speck]), ("c", [speck]), ("d", [])):
+        save(photos / f"{name}.png", photo_with(*boxes, size=size))
+    report_on(photos, tmp_path / "report")
+    verdicts = {"a.png": {1: "reject"}, "b.png": {0: "reject"}, "c.png": {0: "confirm"}, "d.png": {0: "confirm"}}
+    review = write_review(tmp_path / "review.json", verdicts)
+    names = corrections_to_dataset(tmp_path / "report", photos, tmp_path / "data", review)
+    assert names == ["a.png", "b.png", "c.png", "d.png"]
+    rows = read_data(tmp_path / "data" / "manifest.csv").to_dict("records")
+    assert [int((load_mask(r["photo"], r["findings"], size) > 0).sum()) for r in rows] == [1, 100, 1, 0]
+
+
+def test_a_review_of_a_photo_with_nothing_listed_holds_as_long_as_nothing_is_marked(tmp_path):
+    photos, out = save(tmp_path / "photos" / "a.png", photo_with(size=(200, 150))).parent, tmp_path / "report"
+    report_on(photos, out)
+    (before,) = json.loads((out / "findings.json").read_text())["photos"]
+    review = write_review(tmp_path / "review.json", {"a.png": {0: "confirm"}}, {"a.png": before["fingerprint"]})
+    save(photos / "a.png", photo_with((100, 100, 101, 101), size=(200, 150)))
+    report_on(photos, out)
+    with pytest.raises(AnnotationError, match="other findings in 'a.png'"):
+        corrections_to_dataset(out, photos, tmp_path / "data", review)
+
+
 def test_a_review_does_not_fit_other_photos(tmp_path, report, photos):
     review = write_review(tmp_path / "r.json", {"CDM_1_a.png": {1: "confirm"}})
     save(tmp_path / "others" / "CDM_1_a.png", photo_with(size=(160, 120)))

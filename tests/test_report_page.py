@@ -219,6 +219,50 @@ def test_review_is_saved_loaded_and_filtered(page, tmp_path):
     shows(page, "#review-state", "Not loaded")
 
 
+def test_a_photo_without_findings_can_be_confirmed(page, tmp_path):
+    row = page.locator("[data-photo='CDM_1_IMG_2.png'] td.review")
+    assert row.inner_text() == "0 / 0"
+    open_photo(page, "CDM_1_IMG_2")
+    assert page.locator("#findings p").all_inner_texts() == ["Nothing is marked."]
+    page.keyboard.press("j")
+    page.keyboard.press("r")  # nothing cannot be rejected
+    page.keyboard.press("c")
+    assert page.get_attribute("[aria-label='Confirm photo without corrosion']", "aria-pressed") == "true"
+    page.fill("[aria-label='Comment on photo without corrosion']", "new paint")
+    page.click("#back")
+    assert row.inner_text() == "confirmed"
+    with page.expect_download() as download:
+        page.click("#save")
+    saved = Path(download.value.path()).read_text("utf-8")
+    assert json.loads(saved)["photos"] == {"CDM_1_IMG_2.png": {"0": {"verdict": "confirm", "comment": "new paint"}}}
+    page.evaluate("localStorage.clear()")
+    page.reload()
+    (tmp_path / "review.json").write_text(saved)
+    page.set_input_files("#load", tmp_path / "review.json")
+    shows(page, "[data-photo='CDM_1_IMG_2.png'] td.review", "confirmed")
+
+
+def test_small_regions_are_judged_together(browser, tmp_path):
+    save(tmp_path / "photos" / "a.png", photo_with((0, 0, 10, 10), (100, 100, 101, 101), size=(200, 150)))
+    report_on(tmp_path / "photos", tmp_path / "out")
+    page = browser.new_page()
+    page.goto((tmp_path / "out" / "report.html").as_uri())
+    open_photo(page, "a.png")
+    lines = page.locator("#findings li")
+    assert [line.locator("p").inner_text() for line in lines.all()] == [
+        "1. corrosion, 0.33 %, confidence 0.90", "Not listed: 1 small region, together 0.003 %"]
+    for key in "jjjr":  # there is no third line
+        page.keyboard.press(key)
+    assert [line.get_attribute("data-verdict") for line in lines.all()] == [None, "rejected"]
+    page.keyboard.press("k")
+    page.keyboard.press("c")
+    assert [line.get_attribute("data-verdict") for line in lines.all()] == ["confirmed", "rejected"]
+    assert page.locator("#boxes .rejected").count() == 0
+    page.click("#back")
+    assert page.inner_text("td.review") == "1 / 1"
+    page.close()
+
+
 def test_an_unsaved_review_outlives_a_new_run(page, browser, report, tmp_path):
     """A run that was carried on has another date and perhaps more photos; its findings are the same."""
     open_photo(page, "a/CDM_1_IMG_1")

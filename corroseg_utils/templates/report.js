@@ -6,10 +6,11 @@ const rowOf = new Map(rows.map((row) => [row.dataset.id, row]));
 const nameOf = new Map(rows.map((row) => [row.dataset.photo, row]));
 const NUMBERS = new Set(["share", "d610", "iso", "findings", "review"]);
 const IMO = ["GOOD", "FAIR", "POOR"];
-const VERDICTS = ["confirm", "reject"];
+const VERDICTS = { confirm: "confirmed", reject: "rejected" };
 const SCHEMA = "corroseg-review/1";
 
-/* Review: photo name -> finding number -> {verdict, comment}. Kept in the browser's storage between visits where
+/* Review: photo name -> finding number -> {verdict, comment}; number 0 is what the report does not list: small
+   regions, or nothing at all. Kept in the browser's storage between visits where
    it allows that, photo by photo, so that a new run of the report keeps it wherever the findings are the same; the
    file that the inspector saves is what counts. */
 const review = new Map();
@@ -32,9 +33,11 @@ function setNote(photo, finding, change) {
 }
 
 function countReviewed(row) {
-  const done = [...(review.get(row.dataset.photo)?.values() ?? [])].filter((n) => n.verdict).length;
+  const judged = [...(review.get(row.dataset.photo) ?? [])].filter(([, n]) => n.verdict);
+  const done = judged.filter(([finding]) => finding > 0).length;
   row.dataset.review = done;
-  row.querySelector("td.review").textContent = `${done} / ${row.dataset.findings}`;
+  row.querySelector("td.review").textContent = judged.length && row.dataset.findings === "0"
+    ? VERDICTS[judged[0][1].verdict] : `${done} / ${row.dataset.findings}`;
 }
 
 function reviewJson() {
@@ -60,9 +63,9 @@ function readReview(content) {
     const isOther = row && (content.fingerprints?.[photo] ?? row.dataset.fingerprint) !== row.dataset.fingerprint;
     for (const [number, value] of Object.entries(notes ?? {})) {
       const finding = Number(number);
-      if (!row || isOther || !(finding >= 1 && finding <= Number(row.dataset.findings))) { unknown += 1; continue; }
+      if (!row || isOther || !(finding >= 0 && finding <= Number(row.dataset.findings))) { unknown += 1; continue; }
       setNote(photo, finding, {
-        verdict: VERDICTS.includes(value?.verdict) ? value.verdict : "",
+        verdict: Object.hasOwn(VERDICTS, value?.verdict) ? value.verdict : "",
         comment: typeof value?.comment === "string" ? value.comment.slice(0, 2000) : "",
       });
     }
@@ -140,13 +143,13 @@ for (const id of ["#print", "#print-photo"]) $(id).addEventListener("click", () 
 
 /* One photo. Its pictures become images only now. */
 let open = null;
-let chosen = 0;
+let chosen = null;
 
 function show(id) {
   const data = JSON.parse(document.getElementById(`data-${id}`).textContent);
   const p = data.record;
   open = p;
-  chosen = 0;
+  chosen = null;
   $("#overview").hidden = true;
   $("header").classList.add("small");
   $("#view").hidden = false;
@@ -166,13 +169,11 @@ function show(id) {
   $("#before").alt = `Photo ${p.photo}`;
   $("#layer").src = data.mask;
   $("#layer").alt = `Overlay: ${percent(p.corroded_percent)} of the ${p.surface} marked as corroded, in ${p.findings.length} findings`;
-  $("#rest").textContent = p.rest.regions
-    ? `Not listed: ${p.rest.regions} small regions, together ${p.rest.area_percent.toFixed(3)} %` : "";
   for (const svg of [$("#boxes"), $("#chosen")]) svg.setAttribute("viewBox", `0 0 ${p.width} ${p.height}`);
   place($("#chosen rect"), [0, 0, 0, 0]);
   $("#boxes").replaceChildren(...p.findings.map(box));
-  $("#findings").replaceChildren(...p.findings.map(item));
-  p.findings.forEach((finding) => mark(finding.finding));
+  $("#findings").replaceChildren(...p.findings.map(found), ...unlisted(p));
+  numbers().forEach(mark);
   slide($("#slider").value);
   window.scrollTo(0, 0);
   $("#name").focus({ preventScroll: true });
@@ -188,38 +189,62 @@ function place(rect, [x, y, width, height]) {
   for (const [key, value] of Object.entries({ x, y, width, height })) rect.setAttribute(key, value);
 }
 
-function item(finding) {
+function found({ finding, class: kind, area_percent: percent, confidence }) {
+  const title = $(`#legend [data-class="${kind}"] span`).textContent;
+  const text = `${finding}. ${title}, ${percent.toFixed(2)} %, confidence ${confidence.toFixed(2)}`;
+  return item(finding, text, `finding ${finding}`, Object.keys(VERDICTS));
+}
+
+/* The line of number 0, where there is something to judge. Nothing cannot be rejected: what is missing must be drawn. */
+function unlisted({ findings, rest }) {
+  if (rest.regions) {
+    const text = `Not listed: ${rest.regions} small region${rest.regions > 1 ? "s" : ""}, together ${rest.area_percent.toFixed(3)} %`;
+    return [item(0, text, "what is not listed", Object.keys(VERDICTS))];
+  }
+  return findings.length ? [] : [item(0, "Nothing is marked.", "photo without corrosion", ["confirm"])];
+}
+
+function item(finding, words, name, verdicts) {
   const line = document.createElement("li");
+  line.dataset.finding = finding;
   const text = document.createElement("p");
-  const sure = `confidence ${finding.confidence.toFixed(2)}`;
-  const title = $(`#legend [data-class="${finding.class}"] span`).textContent;
-  text.textContent = `${finding.finding}. ${title}, ${finding.area_percent.toFixed(2)} %, ${sure}`;
-  const buttons = VERDICTS.map((verdict) => {
+  text.textContent = words;
+  const buttons = verdicts.map((verdict) => {
     const button = document.createElement("button");
     button.type = "button";
     button.dataset.verdict = verdict;
     button.textContent = verdict === "confirm" ? "Confirm" : "Reject";
-    button.setAttribute("aria-label", `${button.textContent} finding ${finding.finding}`);
-    button.addEventListener("click", () => judge(finding.finding, verdict));
+    button.setAttribute("aria-label", `${button.textContent} ${name}`);
+    button.addEventListener("click", () => judge(finding, verdict));
     return button;
   });
   const comment = document.createElement("input");
   comment.type = "text";
   comment.maxLength = 2000;
   comment.placeholder = "Comment";
-  comment.setAttribute("aria-label", `Comment on finding ${finding.finding}`);
-  comment.value = note(open.photo, finding.finding).comment;
+  comment.setAttribute("aria-label", `Comment on ${name}`);
+  comment.value = note(open.photo, finding).comment;
   comment.addEventListener("input", () => {
-    setNote(open.photo, finding.finding, { comment: comment.value });
+    setNote(open.photo, finding, { comment: comment.value });
     changed();
   });
   line.append(text, ...buttons, comment);
-  line.addEventListener("focusin", () => choose(finding.finding));
-  line.addEventListener("click", () => choose(finding.finding));
+  line.addEventListener("focusin", () => choose(finding));
+  line.addEventListener("click", () => choose(finding));
   return line;
 }
 
+/* Numbers of the lines that are shown, in their order. */
+function numbers() {
+  return [...$("#findings").children].map((line) => Number(line.dataset.finding));
+}
+
+function lineOf(finding) {
+  return $(`#findings [data-finding="${finding}"]`);
+}
+
 function judge(finding, verdict) {
+  if (!lineOf(finding).querySelector(`[data-verdict="${verdict}"]`)) return;
   const isSame = note(open.photo, finding).verdict === verdict;
   setNote(open.photo, finding, { verdict: isSame ? "" : verdict });
   mark(finding);
@@ -228,21 +253,27 @@ function judge(finding, verdict) {
 
 function mark(finding) {
   const { verdict } = note(open.photo, finding);
-  const line = $("#findings").children[finding - 1];
-  if (verdict) line.dataset.verdict = verdict === "confirm" ? "confirmed" : "rejected";
+  const line = lineOf(finding);
+  if (verdict) line.dataset.verdict = VERDICTS[verdict];
   else delete line.dataset.verdict;
   for (const button of line.querySelectorAll("button")) {
     button.setAttribute("aria-pressed", String(button.dataset.verdict === verdict));
   }
-  $("#boxes").children[finding - 1].classList.toggle("rejected", verdict === "reject");
+  if (finding) $("#boxes").children[finding - 1].classList.toggle("rejected", verdict === "reject");
 }
 
 function choose(finding) {
-  if (!open || finding < 1 || finding > open.findings.length) return;
   chosen = finding;
-  [...$("#findings").children].forEach((line, index) => line.classList.toggle("chosen", index === finding - 1));
-  place($("#chosen rect"), open.findings[finding - 1].box);
-  $("#findings").children[finding - 1].scrollIntoView({ block: "nearest" });
+  const own = lineOf(finding);
+  for (const line of $("#findings").children) line.classList.toggle("chosen", line === own);
+  place($("#chosen rect"), finding ? open.findings[finding - 1].box : [0, 0, 0, 0]);
+  own.scrollIntoView({ block: "nearest" });
+}
+
+function chooseNext(by) {
+  const all = numbers();
+  const next = all[chosen === null ? 0 : all.indexOf(chosen) + by];
+  if (next !== undefined) choose(next);
 }
 
 function slide(value) {
@@ -291,9 +322,9 @@ $("#next").addEventListener("click", () => step(1));
 window.addEventListener("hashchange", follow);
 
 const KEYS = {
-  n: () => step(1), p: () => step(-1), j: () => choose(chosen + 1), k: () => choose(chosen - 1),
-  c: () => chosen && judge(chosen, "confirm"), r: () => chosen && judge(chosen, "reject"),
-  m: () => chosen && $("#findings").children[chosen - 1].querySelector("input").focus(),
+  n: () => step(1), p: () => step(-1), j: () => chooseNext(1), k: () => chooseNext(-1),
+  c: () => chosen !== null && judge(chosen, "confirm"), r: () => chosen !== null && judge(chosen, "reject"),
+  m: () => chosen !== null && lineOf(chosen).querySelector("input").focus(),
   o: () => slide(Number($("#slider").value) < 100 ? 100 : 0),
 };
 
