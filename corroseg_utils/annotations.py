@@ -273,4 +273,4 @@ def read_json(path: Path | str) -> dict:
     except FileNotFoundError as error:
         raise AnnotationError(f"{path}: no such file. Check its name.") from error
     except (ValueError, RecursionError) as error:
-        raise AnnotationError(f"{path}: not a JSON file ({error}). Export it again.") from error
+        raise AnnotationError(f"{path}: not a JSON file ({error}). Export it again, or mend it.") from error

@@ -12,12 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from corroseg_utils import __version__, benchmark, export
-from corroseg_utils.errors import CorrosegError
+from corroseg_utils.errors import EXIT_CODES, CorrosegError
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported, or its start-up notes drown ours
 
 REPORT_COMMANDS = ("report", "corrections", "trends")
-EXIT_CODES = "Exit codes: 0 all done, 1 some photos failed (the others are done), 2 wrong usage."
 DATA_EXIT_CODES = "Exit codes: 0 all done (--skip-bad lists what it leaves out), 2 wrong usage or bad photos."
 DATA_HELP = ("a folder in the 2020 layout (support_dataset.csv, photos/, masks/), a folder with images/ and masks/, "
              "or a manifest CSV with the columns image and mask; photos of one asset stay together by the manifest's "
@@ -223,7 +222,8 @@ def _train(options: argparse.Namespace) -> int:
         manifest = with_extra(manifest, _checked(read_data(extra), options.skip_bad))
     about = train_model(manifest, options.out, recipe, setup)
     if "validation_iou" in about:
-        print(f"Best validation IoU {about['validation_iou']:.3f} at threshold {about['threshold']:.3f}.")
+        print(f"Validation IoU at the photos' own size: {about['validation_iou']:.3f}, at threshold "
+              f"{about['threshold']:.3f}.")
     for style, threshold in about.get("mask_styles", {}).items():
         print(f"Masks of {style}: threshold {threshold:.3f}.")
     print(f"The model is {options.out / 'model.npz'}")
@@ -259,7 +259,8 @@ def _evaluate(options: argparse.Namespace) -> int:
     if options.split != "all":
         manifest = manifest[manifest["split"] == options.split]
     if manifest.empty:
-        raise DataError(f"{options.data}: the split {options.split} has no photo. Try --split all.")
+        raise DataError(f"{options.data}: the split {options.split} has no photo. Add a column split, "
+                        "or score all photos (--split all), if the model learned from none of them.")
     segmenter = load_segmenter(options.model, style=options.style)
     scores = evaluate(segmenter, manifest, progress=True, scale=options.scale)
     if len(segmenter.classes) > 2:

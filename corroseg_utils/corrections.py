@@ -8,6 +8,8 @@ it nothing.
 import argparse
 import csv
 import io
+import json
+import shutil
 import sys
 from collections.abc import Iterator, Set
 from pathlib import Path
@@ -37,7 +39,8 @@ REVIEW_SCHEMA = "corroseg-review/1"
 def read_review(path: Path | str) -> tuple[dict[str, dict[int, str]], dict[str, str]]:
     """Verdicts of a review file: photo name -> finding number -> "confirm" or "reject"; comments alone do not count.
 
-    Number 0 is what the report does not list: small regions, or, in a photo without any, that nothing is corroded.
+    Number 0 is what the report does not list: regions that are too small or too many, or, where nothing is marked,
+    that nothing is corroded.
 
     Returns:
         The verdicts, and the fingerprint of the findings that they are about: photo name -> see
@@ -50,24 +53,34 @@ def read_review(path: Path | str) -> tuple[dict[str, dict[int, str]], dict[str, 
     try:
         if content["schema"] != REVIEW_SCHEMA:
             raise ValueError(f"its schema is {content['schema']!r}")
-        verdicts = {photo: {int(number): note["verdict"] for number, note in notes.items() if note.get("verdict")}
+        verdicts = {photo: dict(_verdict(photo, *entry) for entry in notes.items())
                     for photo, notes in content["photos"].items()}
-        unknown = {verdict for judged in verdicts.values() for verdict in judged.values()} - {"confirm", "reject"}
-        if unknown:
-            raise ValueError(f"a verdict is confirm, reject or empty, and not {unknown.pop()!r}")
         fingerprints = dict(content.get("fingerprints", {}))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise AnnotationError(f"{path}: not a review ({error}). Save it again from the report's page, or mend it as "
                               "the README shows.") from error
-    return {photo: notes for photo, notes in verdicts.items() if notes}, fingerprints
+    given = {photo: {number: verdict for number, verdict in notes.items() if verdict}
+             for photo, notes in verdicts.items()}
+    return {photo: notes for photo, notes in given.items() if notes}, fingerprints
+
+
+def _verdict(photo: str, number: str, note: dict) -> tuple[int, str]:
+    if not number.isdecimal() or not isinstance(note, dict):
+        raise ValueError(f'{photo!r} needs numbers of findings with their verdicts, {{"1": {{"verdict": "reject"}}}}, '
+                         f'and has {json.dumps({number: note})}')
+    verdict = note.get("verdict") or ""
+    if verdict not in ("", "confirm", "reject"):
+        raise ValueError(f"a verdict is confirm, reject or empty, and not {verdict!r}")
+    return int(number), verdict
 
 
 def reviewed_masks(report: Path | str, review: Path | str) -> Iterator[tuple[str, np.ndarray]]:
     """Masks of the reviewed photos: all that the model found there, without the findings that were rejected.
 
-    Findings without a verdict stay, and so do the regions too small to be listed, unless number 0 was rejected. What
-    the model missed is still missing: only redrawn masks can add it. Photos of which the report saw a part alone, by
-    a region or a steel mask, are left out, for the rest would count as sound; how many is printed to standard error.
+    Findings without a verdict stay, and so does what is not listed, as corrosion of any kind, unless number 0 was
+    rejected. What the model missed is still missing: only redrawn masks can add it. Photos of which the report saw a
+    part alone, by a region or a steel mask, are left out, for the rest would count as sound; how many is printed to
+    standard error.
 
     Args:
         report: folder that `report` wrote.
@@ -84,10 +97,11 @@ def reviewed_masks(report: Path | str, review: Path | str) -> Iterator[tuple[str
     verdicts, fingerprints = read_review(review)
     in_part = 0
     for name, judged in verdicts.items():
-        result = read_json(known[name]) if name in known else None
-        if result is None or not set(judged) <= {0, *(f["finding"] for f in result["findings"])}:
-            raise AnnotationError(f"{review}: it speaks of {name!r} or a finding in it that {report} lacks. "
-                                  "Give the report that it was made from.")
+        if name not in known:
+            raise AnnotationError(f"{review}: {report} has no photo {name!r}. Give the report that the review was made "
+                                  "from, and names as its findings.csv has them.")
+        result = read_json(known[name])
+        _check_numbers(review, name, judged, result)
         now = fingerprint(result)
         if fingerprints.get(name, now) != now:
             raise AnnotationError(f"{review}: {report} has other findings in {name!r} than what was reviewed. Give "
@@ -100,6 +114,18 @@ def reviewed_masks(report: Path | str, review: Path | str) -> Iterator[tuple[str
     if in_part:
         print(f"{review}: {in_part} photos were inspected in a part alone, by a region or a steel mask, and were left "
               "out; draw their whole masks in an annotation tool.", file=sys.stderr)
+
+
+def _check_numbers(review, name: str, judged: dict[int, str], result: dict) -> None:
+    listed, rest = {finding["finding"] for finding in result["findings"]}, result["rest"]["regions"]
+    if judged.get(0) == "reject" and not listed and not rest:
+        raise AnnotationError(f"{review}: nothing is marked in {name!r}, so nothing can be rejected. If something was "
+                              "missed there, draw it in an annotation tool.")
+    unknown = set(judged) - listed - ({0} if rest or not listed else set())
+    if unknown:
+        raise AnnotationError(f"{review}: it judges number {min(unknown)} in {name!r}, where the report lists "
+                              f"{len(listed)} findings and {'some' if rest else 'no'} smaller regions (number 0). Give "
+                              "the report that the review was made from.")
 
 
 def redrawn_masks(report: Path | str, photos: Path | str,
@@ -160,12 +186,25 @@ def corrections_to_dataset(report: Path | str, photos: Path | str, out: Path | s
         Names of the photos written.
 
     Raises:
-        CorrosegError: nothing was corrected, a file does not fit the others, or `out` holds corrections already.
+        CorrosegError: nothing was corrected, a file does not fit the others, or `out` holds files already.
     """
-    out, photos = Path(out), Path(photos)
-    if (out / "manifest.csv").exists():  # a new one would drop the photos of the old one
-        raise AnnotationError(f"{out / 'manifest.csv'}: there are corrections in this folder already. Give a new one "
-                              "with --out, or remove it first.")
+    out, photos = Path(out).resolve(), Path(photos)
+    if out.exists() and any(out.iterdir()):  # a new manifest would drop the photos of an old one
+        raise AnnotationError(f"{out}: there are files in this folder already. Give a new one with --out, or remove it "
+                              "first.")
+    part = out.with_name(f".{out.name}.part")
+    shutil.rmtree(part, ignore_errors=True)  # of a run that was killed
+    try:
+        names = _write_dataset(report, photos, part, review, annotations)
+        if out.exists():
+            out.rmdir()
+        part.rename(out)  # all of it or nothing
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return names
+
+
+def _write_dataset(report, photos: Path, out: Path, review, annotations) -> list[str]:
     assets = {photo["photo"]: photo["asset"] for photo in read_json(Path(report) / "findings.json")["photos"]}
     written = {}
     for name, mask in _corrected(report, photos, review, annotations):

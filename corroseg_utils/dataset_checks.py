@@ -130,7 +130,8 @@ def _unlisted_files(manifest: pd.DataFrame) -> list[Problem]:
         if file.suffix.lower() == ".png" and is_mask and file not in masks:
             photo = file.stem.removeprefix(f"_{parse_finding(file).name}{parse_finding(file).grade}_")
             problems.append(Problem(file, f"the mask belongs to no listed photo (by its name, to {photo})",
-                                    "Add the photo, or the mask to its photo's row in the table, or remove the file"))
+                                    "Add the photo, or the mask to its photo's row in the table, or remove the file; "
+                                    "in a folder masks/ without a table, give it its photo's name"))
     for file in sorted(layout["photos"].iterdir()):
         is_photo = file.suffix.lower() in PHOTO_SUFFIXES and not file.name.startswith("_")
         if is_photo and file not in photos:

@@ -3,6 +3,8 @@
 import sys
 from collections.abc import Callable
 
+EXIT_CODES = "Exit codes: 0 all done, 1 some photos failed (the others are done), 2 wrong usage."
+
 
 class CorrosegError(Exception):
     """Something about the input is wrong. The message names the file and the cure."""

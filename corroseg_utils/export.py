@@ -205,7 +205,8 @@ def add_parser(commands) -> None:
     parser.add_argument("--quantize", choices=QUANTIZATIONS, default="none",
                         help="none: float32; weights: 8-bit weights, float32 arithmetic; int8: 8 bits throughout")
     parser.add_argument("--calibration", type=Path, default=DATA, metavar="DATA",
-                        help="data set whose training photos set the ranges of int8; the embedded one by default")
+                        help="data set whose training photos set the ranges of int8, at least 100; the embedded one "
+                             "by default")
     parser.add_argument("--style", metavar="S", help="draw masks as this source does, if the model was trained with "
                                                      "--mask-styles; as its first one by default")
     parser.set_defaults(run=_run)

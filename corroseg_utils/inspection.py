@@ -2,6 +2,7 @@
 page."""
 
 import io
+import zlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -91,6 +92,7 @@ def inspect(photo: ReadPhoto, seen: Seen, threshold: float, surface: Surface,
         "findings": findings,
         "rest": {"regions": len(regions) - listed, "area_percent": round(sum(percents[listed:]), 6)},
         "segmentations": [*segmentations, rest],
+        "photo_crc32": zlib.crc32(np.ascontiguousarray(photo.pixels)),
     }
     return result, page_pictures(photo.pixels, classes, names)
 

@@ -23,13 +23,13 @@ from tqdm import tqdm
 
 from corroseg_utils.assets import Entry, group_photos, list_photos, rows_without_photo
 from corroseg_utils.dataset import CLASS_NAMES
-from corroseg_utils.errors import CorrosegError
+from corroseg_utils.errors import EXIT_CODES, CorrosegError
 from corroseg_utils.inspection import PICTURES, Surface, inspect, look
 from corroseg_utils.photo_reader import SECONDS_PER_PHOTO, PhotoReader, ReadPhoto
 from corroseg_utils.photos import PhotoError, holds_report, read_mask, resize_mask, write_whole
 from corroseg_utils.report_files import RESULTS, Report, write_report
 
-RESULT_FORMAT = 2  # raise it when results of an older version must not be used again
+RESULT_FORMAT = 3  # raise it when results of an older version must not be used again
 
 
 class Settings(NamedTuple):
@@ -244,7 +244,7 @@ def _only_run(out: Path) -> Iterator[None]:
 def add_parser(subparsers) -> None:
     """Add the command `report` to the command line."""
     parser = subparsers.add_parser(
-        "report", help="inspect a folder of photos and write a report",
+        "report", help="inspect a folder of photos and write a report", epilog=EXIT_CODES,
         description="Inspect all photos in a folder and the folders below it: corroded share, findings and grades of "
         "each photo and asset, as report.html, findings.csv, findings.json and coco.json. A run that was stopped "
         "carries on where it was. The grades are a decision aid, not a class survey.")

@@ -73,15 +73,18 @@ def photo_record(entry: Entry, result: dict) -> dict:
     """One photo as findings.json lists it."""
     about = {"photo": entry.name, "id": entry.key, "asset": entry.asset, "place": entry.place,
              "date": entry.date or result["date"], "fingerprint": fingerprint(result)}
-    return about | {key: value for key, value in result.items() if key not in ("made_from", "segmentations", "date")}
+    own = ("made_from", "segmentations", "photo_crc32", "date")
+    return about | {key: value for key, value in result.items() if key not in own}
 
 
 def fingerprint(result: dict) -> str:
     """Differs for other findings: a review is by their numbers, which mean others after a run with other settings.
 
-    Number 0 is what is not listed, so that counts where there is any.
+    Number 0 is what is not listed, so that counts where there is any. A photo without findings is told by its pixels:
+    another one of the same name, from the next visit, may have none either.
     """
-    judged = result["findings"] + ([result["rest"]] if result["rest"]["regions"] else [])
+    judged = result["findings"] or [result.get("photo_crc32")]
+    judged = judged + ([result["rest"]] if result["rest"]["regions"] else [])
     return hashlib.sha256(json.dumps(judged).encode()).hexdigest()[:16]
 
 

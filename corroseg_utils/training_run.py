@@ -190,9 +190,12 @@ def _styles(manifest: pd.DataFrame, setup: Setup) -> list[str]:
         return []
     sources = manifest["source"] if "source" in manifest else pd.Series("", manifest.index)
     known = sorted(set(sources.dropna()) - {""})
+    if not known:
+        raise DataError("--mask-styles needs a column source in the data, or --extra. Add it to the manifest CSV.")
     missing = [style for style in setup.mask_styles if style not in known]
     if missing:
-        raise DataError(f"No photo has the source {missing[0]!r}, so there is no such mask style. There are {known}.")
+        raise DataError(f"No photo has the source {missing[0]!r}, so there is no such mask style. "
+                        f"There are {', '.join(known)}.")
     taught = set(sources[manifest["split"] == "train"]) - {s for s, w in setup.source_weights.items() if w == 0}
     styles = [style for style in setup.mask_styles if style in taught]
     used = manifest["split"] != "test"
@@ -210,7 +213,8 @@ def _photo_weights(manifest: pd.DataFrame, source_weights: dict[str, float]) -> 
     sources = manifest["source"] if "source" in manifest else pd.Series("", manifest.index)
     missing = sorted(set(source_weights) - set(sources))
     if missing:
-        raise DataError(f"No photo has the source {missing[0]!r}. There are {sorted(set(sources.dropna()))}.")
+        known = ", ".join(sorted(set(sources.dropna()) - {""})) or "none"
+        raise DataError(f"No photo has the source {missing[0]!r}. There are {known}.")
     weights = np.array([source_weights.get(source, 1.0) for source in sources[manifest["split"] == "train"]])
     if not weights.any():
         raise DataError("All sources of the training photos have weight 0. Give one of them more.")

@@ -387,7 +387,7 @@ def test_earlier_corrections_are_not_dropped(tmp_path, report, photos):
     corrections_to_dataset(report, photos, tmp_path / "data", review)
     before = {path: path.read_bytes() for path in (tmp_path / "data").rglob("*") if path.is_file()}
     other = write_review(tmp_path / "other.json", {"sub/CDM_2_b.png": {1: "confirm"}})
-    with pytest.raises(AnnotationError, match=r"manifest\.csv: there are corrections in this folder already"):
+    with pytest.raises(AnnotationError, match=r"data: there are files in this folder already"):
         corrections_to_dataset(report, photos, tmp_path / "data", other)
     assert {path: path.read_bytes() for path in (tmp_path / "data").rglob("*") if path.is_file()} == before
 
@@ -404,10 +404,7 @@ def test_turned_photos_are_stored_upright(tmp_path):
     assert ((red[..., 0] > red[..., 2]) == (masks[0] > 0)).mean() > 0.97
 
 
-def test_a_review_of_another_report_is_an_error(tmp_path, report, photos):
-    for wrong in ({"other.png": {1: "confirm"}}, {"CDM_1_a.png": {9: "confirm"}}):
-        with pytest.raises(AnnotationError, match=r"r\.json.*lacks"):
-            corrections_to_dataset(report, photos, tmp_path / "data", write_review(tmp_path / "r.json", wrong))
+def test_a_review_without_a_verdict_is_an_error(tmp_path, report, photos):
     with pytest.raises(AnnotationError, match="Nothing"):
         corrections_to_dataset(report, photos, tmp_path / "data", write_review(tmp_path / "r.json", {}))
 
@@ -442,6 +439,32 @@ def test_a_review_can_judge_what_is_not_listed(tmp_path):
     assert names == ["a.png", "b.png", "c.png", "d.png"]
     rows = read_data(tmp_path / "data" / "manifest.csv").to_dict("records")
     assert [int((load_mask(r["photo"], r["findings"], size) > 0).sum()) for r in rows] == [1, 100, 1, 0]
+
+
+@pytest.mark.parametrize(("judged", "message"), [
+    ({"sound.png": {0: "reject"}}, "nothing is marked in 'sound.png', so nothing can be rejected"),
+    ({"rust.png": {0: "reject"}}, "number 0 in 'rust.png', where the report lists 1 findings and no smaller regions"),
+    ({"rust.png": {1: "reject", 7: "confirm"}}, "number 7 in 'rust.png'"),
+    ({"rust.png": {1: "confirm"}, "other.png": {1: "confirm"}}, "has no photo 'other.png'"),
+])
+def test_a_review_of_what_is_not_there_writes_nothing(tmp_path, judged, message):
+    save(tmp_path / "photos" / "rust.png", photo_with((0, 0, 10, 10)))
+    save(tmp_path / "photos" / "sound.png", photo_with())
+    report_on(tmp_path / "photos", tmp_path / "report")
+    review = write_review(tmp_path / "review.json", judged)
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(AnnotationError, match=f"review.json: .*{message}"):
+        corrections_to_dataset(tmp_path / "report", tmp_path / "photos", tmp_path / "data", review)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_folder_with_files_in_it_is_not_written_to(tmp_path, report, photos):
+    review = write_review(tmp_path / "review.json", {"CDM_1_a.png": {1: "confirm"}})
+    (tmp_path / "data" / "masks").mkdir(parents=True)
+    with pytest.raises(AnnotationError, match="there are files in this folder already"):
+        corrections_to_dataset(report, photos, tmp_path / "data", review)
+    (tmp_path / "data" / "masks").rmdir()
+    assert corrections_to_dataset(report, photos, tmp_path / "data", review) == ["CDM_1_a.png"]
 
 
 def test_a_review_of_a_photo_with_nothing_listed_holds_as_long_as_nothing_is_marked(tmp_path):

@@ -191,7 +191,7 @@ def test_bad_data_stops_unless_told_to_skip_it(data_2020, red_model, capsys):
 def test_a_split_without_photo_is_named(data_2020, red_model, capsys):
     (data_2020 / "split.csv").write_text("group,split\n" + "".join(f"{job},train\n" for job in JOBS))
     assert main(["evaluate", str(data_2020)]) == 2
-    assert "the split test has no photo. Try --split all." in capsys.readouterr().err
+    assert "the split test has no photo. Add a column split, or score all photos" in capsys.readouterr().err
     assert main(["train", str(data_2020), "--out", str(data_2020 / "out"), *TINY_TRAINING]) == 2
     assert "The split validation has no photo" in capsys.readouterr().err
 
@@ -357,7 +357,7 @@ def test_a_threshold_that_is_given_stays(shared_data_2020, tmp_path, capsys):
     about = read_about(tmp_path / "model.npz")
     assert about["threshold"] == 0.4 and "validation_iou" not in about
     assert "val_iou" in (tmp_path / "log.csv").read_text()  # which still chooses the epoch
-    assert "Best validation" not in capsys.readouterr().out
+    assert "Validation IoU" not in capsys.readouterr().out
 
 
 def test_a_training_that_cannot_have_its_start_takes_no_other(no_imagenet, shared_data_2020, tmp_path, capsys):
@@ -375,7 +375,7 @@ def test_all_photos_but_those_held_out(shared_data_2020, tmp_path, monkeypatch, 
         (manifest, setup)) or {"threshold": 0.5})
     everything = read_data(shared_data_2020)
     assert main(["train", str(shared_data_2020), "--out", str(tmp_path), "--all"]) == 0
-    assert "Best validation" not in capsys.readouterr().out
+    assert "Validation IoU" not in capsys.readouterr().out
     rows = [f"{row['photo']},{row['findings'][0].path if row['findings'] else ''},{i},{i % 2}"
             for i, row in enumerate(everything.to_dict("records"))]
     table = tmp_path / "manifest.csv"

@@ -209,7 +209,7 @@ def test_review_is_saved_loaded_and_filtered(page, tmp_path):
     saved["photos"]["CDM_1_IMG_0.png"] = {"1": {"verdict": "<b>", "comment": 7}, "99": {"verdict": "confirm"}}
     (tmp_path / "review.json").write_text(json.dumps(saved))
     page.set_input_files("#load", tmp_path / "review.json")
-    shows(page, "#review-state", "2 notes")
+    shows(page, "#review-state", "3 notes")
     open_photo(page, "a/CDM_1_IMG_1")
     assert page.input_value("[aria-label='Comment on finding 2']") == "shadow </script>"
     assert page.get_attribute("[aria-label='Reject finding 2']", "aria-pressed") == "true"
@@ -221,7 +221,10 @@ def test_review_is_saved_loaded_and_filtered(page, tmp_path):
 
 def test_a_photo_without_findings_can_be_confirmed(page, tmp_path):
     row = page.locator("[data-photo='CDM_1_IMG_2.png'] td.review")
-    assert row.inner_text() == "0 / 0"
+    assert row.inner_text() == "0 / 1"
+    page.select_option("select[name=review]", "open")
+    assert "CDM_1_IMG_2.png" in names(page)
+    page.click("button[type=reset]")
     open_photo(page, "CDM_1_IMG_2")
     assert page.locator("#findings p").all_inner_texts() == ["Nothing is marked."]
     page.keyboard.press("j")
@@ -230,7 +233,7 @@ def test_a_photo_without_findings_can_be_confirmed(page, tmp_path):
     assert page.get_attribute("[aria-label='Confirm photo without corrosion']", "aria-pressed") == "true"
     page.fill("[aria-label='Comment on photo without corrosion']", "new paint")
     page.click("#back")
-    assert row.inner_text() == "confirmed"
+    assert row.inner_text() == "1 / 1"
     with page.expect_download() as download:
         page.click("#save")
     saved = Path(download.value.path()).read_text("utf-8")
@@ -239,7 +242,60 @@ def test_a_photo_without_findings_can_be_confirmed(page, tmp_path):
     page.reload()
     (tmp_path / "review.json").write_text(saved)
     page.set_input_files("#load", tmp_path / "review.json")
-    shows(page, "[data-photo='CDM_1_IMG_2.png'] td.review", "confirmed")
+    shows(page, "[data-photo='CDM_1_IMG_2.png'] td.review", "1 / 1")
+
+
+def test_verdicts_that_fit_no_line_are_left_out(page, tmp_path):
+    photos = {"CDM_1_IMG_2.png": {"0": {"verdict": "reject"}}, "CDM_1_IMG_0.png": {"0": {"verdict": "confirm"}},
+              "CDS_2_IMG_0.png": {"1": "reject"}, "tank/left.png": {"1": {"verdict": "rejected"}},
+              "a/CDM_1_IMG_1.png": {"2": {"verdict": "reject"}}}
+    (tmp_path / "review.json").write_text(json.dumps({"schema": "corroseg-review/1", "photos": photos}))
+    page.set_input_files("#load", tmp_path / "review.json")
+    shows(page, "#review-state", "4 notes were left out")
+    with page.expect_download() as download:
+        page.click("#save")
+    assert list(json.loads(Path(download.value.path()).read_text())["photos"]) == ["a/CDM_1_IMG_1.png"]
+
+
+def test_a_clean_photo_of_the_next_visit_is_not_confirmed_yet(browser, tmp_path):
+    def reviewed(first=False):
+        report_on(tmp_path / "photos", tmp_path / "out")
+        page = browser.new_page()
+        page.goto((tmp_path / "out" / "report.html").as_uri())
+        if first:
+            page.evaluate("localStorage.clear()")
+            open_photo(page, "clean.png")
+            page.click("[aria-label='Confirm photo without corrosion']")
+            page.click("#back")
+        found = page.inner_text("td.review")
+        page.close()
+        return found
+
+    photo = photo_with()
+    save(tmp_path / "photos" / "clean.png", photo)
+    assert (reviewed(first=True), reviewed()) == ("1 / 1", "1 / 1")
+    photo[30, 40] += 9
+    save(tmp_path / "photos" / "clean.png", photo)
+    assert reviewed() == "0 / 1"
+
+
+def test_no_click_is_lost_at_the_edge_of_the_list(browser, tmp_path):
+    """A line that scrolls into view when it is pressed is gone before the button is up again."""
+    boxes = [(8 * i, 8 * j, 8 * i + 5, 8 * j + 5) for i in range(5) for j in range(3)]
+    save(tmp_path / "photos" / "a.png", photo_with(*boxes))
+    report_on(tmp_path / "photos", tmp_path / "out")
+    page = browser.new_page()
+    page.goto((tmp_path / "out" / "report.html").as_uri())
+    open_photo(page, "a.png")
+    area = page.locator("#findings").bounding_box()
+    bottom = area["y"] + area["height"]
+    buttons = page.locator("[aria-label^='Reject finding']").all()
+    tops = [button.bounding_box()["y"] for button in buttons]
+    last = max(number for number, top in enumerate(tops) if top + 5 < bottom)
+    assert last < len(buttons) - 1 and buttons[last].locator("xpath=..").bounding_box()["height"] + tops[last] > bottom
+    page.mouse.click(buttons[last].bounding_box()["x"] + 5, tops[last] + 4)
+    assert buttons[last].get_attribute("aria-pressed") == "true"
+    page.close()
 
 
 def test_small_regions_are_judged_together(browser, tmp_path):
@@ -250,7 +306,7 @@ def test_small_regions_are_judged_together(browser, tmp_path):
     open_photo(page, "a.png")
     lines = page.locator("#findings li")
     assert [line.locator("p").inner_text() for line in lines.all()] == [
-        "1. corrosion, 0.33 %, confidence 0.90", "Not listed: 1 small region, together 0.003 %"]
+        "1. corrosion, 0.33 %, confidence 0.90", "Not listed: 1 more region, together 0.003 %"]
     for key in "jjjr":  # there is no third line
         page.keyboard.press(key)
     assert [line.get_attribute("data-verdict") for line in lines.all()] == [None, "rejected"]
@@ -290,7 +346,7 @@ def test_a_review_of_other_findings_is_not_loaded(page, report, tmp_path):
               "fingerprints": {names[0]: marks[names[0]], names[1]: "another"}}
     (tmp_path / "review.json").write_text(json.dumps(review))
     page.set_input_files("#load", tmp_path / "review.json")
-    shows(page, "#review-state", "1 notes are about no finding")
+    shows(page, "#review-state", "1 notes were left out")
     reviewed = [page.locator(f"[data-photo='{name}'] td.review").inner_text() for name in names]
     assert reviewed == ["1 / 1", "0 / 1", "1 / 1"]
     with page.expect_download() as download:

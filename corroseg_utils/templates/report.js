@@ -9,8 +9,8 @@ const IMO = ["GOOD", "FAIR", "POOR"];
 const VERDICTS = { confirm: "confirmed", reject: "rejected" };
 const SCHEMA = "corroseg-review/1";
 
-/* Review: photo name -> finding number -> {verdict, comment}; number 0 is what the report does not list: small
-   regions, or nothing at all. Kept in the browser's storage between visits where
+/* Review: photo name -> finding number -> {verdict, comment}; number 0 is what the report does not list: smaller
+   regions, or that nothing is marked. Kept in the browser's storage between visits where
    it allows that, photo by photo, so that a new run of the report keeps it wherever the findings are the same; the
    file that the inspector saves is what counts. */
 const review = new Map();
@@ -34,10 +34,22 @@ function setNote(photo, finding, change) {
 
 function countReviewed(row) {
   const judged = [...(review.get(row.dataset.photo) ?? [])].filter(([, n]) => n.verdict);
-  const done = judged.filter(([finding]) => finding > 0).length;
+  const done = judged.filter(([finding]) => finding > 0 || row.dataset.findings === "0").length;
   row.dataset.review = done;
-  row.querySelector("td.review").textContent = judged.length && row.dataset.findings === "0"
-    ? VERDICTS[judged[0][1].verdict] : `${done} / ${row.dataset.findings}`;
+  row.querySelector("td.review").textContent = `${done} / ${toJudge(row)}`;
+}
+
+/* How many verdicts a photo asks for: one of each finding, or, where nothing is listed, one of that. */
+function toJudge(row) {
+  return Math.max(1, Number(row.dataset.findings));
+}
+
+/* Whether a photo has a line of this number that takes this verdict. Nothing cannot be rejected: what is missing must
+   be drawn. */
+function takes(row, finding, verdict) {
+  const { findings, rest } = row.dataset;
+  if (finding !== 0) return Number.isInteger(finding) && finding >= 1 && finding <= Number(findings);
+  return rest !== "0" || (findings === "0" && verdict !== "reject");
 }
 
 function reviewJson() {
@@ -63,9 +75,11 @@ function readReview(content) {
     const isOther = row && (content.fingerprints?.[photo] ?? row.dataset.fingerprint) !== row.dataset.fingerprint;
     for (const [number, value] of Object.entries(notes ?? {})) {
       const finding = Number(number);
-      if (!row || isOther || !(finding >= 0 && finding <= Number(row.dataset.findings))) { unknown += 1; continue; }
+      const verdict = value?.verdict ?? "";
+      const isVerdict = verdict === "" ? typeof value === "object" : Object.hasOwn(VERDICTS, verdict);
+      if (!row || isOther || !isVerdict || !takes(row, finding, verdict)) { unknown += 1; continue; }
       setNote(photo, finding, {
-        verdict: Object.hasOwn(VERDICTS, value?.verdict) ? value.verdict : "",
+        verdict,
         comment: typeof value?.comment === "string" ? value.comment.slice(0, 2000) : "",
       });
     }
@@ -92,7 +106,7 @@ $("#load").addEventListener("change", async (event) => {
   if (!file) return;
   try {
     const unknown = readReview(JSON.parse(await file.text()));
-    say(`Review loaded${unknown ? `; ${unknown} notes are about no finding of this report` : ""}`);
+    say(`Review loaded${unknown ? `; ${unknown} notes were left out: of other findings, or no verdict` : ""}`);
   } catch (error) {
     say(`Not loaded: ${error.message}`);
   }
@@ -107,7 +121,7 @@ function applyFilters() {
   const text = f.text.toLowerCase();
   shown = [...$("#photos tbody").rows].filter((row) => {
     const d = row.dataset;
-    const isDone = Number(d.review) >= Number(d.findings);
+    const isDone = Number(d.review) >= toJudge(row);
     const keep = (!f.asset || d.asset === f.asset) && (!f.imo || d.imo === f.imo)
       && (f.d610 === "" || Number(d.d610) <= Number(f.d610)) && (!f.iso || Number(d.iso) >= Number(f.iso))
       && (!f.from || d.date >= f.from) && (!f.to || (d.date !== "" && d.date <= f.to))
@@ -195,13 +209,14 @@ function found({ finding, class: kind, area_percent: percent, confidence }) {
   return item(finding, text, `finding ${finding}`, Object.keys(VERDICTS));
 }
 
-/* The line of number 0, where there is something to judge. Nothing cannot be rejected: what is missing must be drawn. */
-function unlisted({ findings, rest }) {
+/* The line of number 0, where there is something to judge. */
+function unlisted({ photo, rest }) {
+  const verdicts = Object.keys(VERDICTS).filter((verdict) => takes(nameOf.get(photo), 0, verdict));
   if (rest.regions) {
-    const text = `Not listed: ${rest.regions} small region${rest.regions > 1 ? "s" : ""}, together ${rest.area_percent.toFixed(3)} %`;
-    return [item(0, text, "what is not listed", Object.keys(VERDICTS))];
+    const text = `Not listed: ${rest.regions} more region${rest.regions > 1 ? "s" : ""}, together ${rest.area_percent.toFixed(3)} %`;
+    return [item(0, text, "what is not listed", verdicts)];
   }
-  return findings.length ? [] : [item(0, "Nothing is marked.", "photo without corrosion", ["confirm"])];
+  return verdicts.length ? [item(0, "Nothing is marked.", "photo without corrosion", verdicts)] : [];
 }
 
 function item(finding, words, name, verdicts) {
@@ -244,7 +259,7 @@ function lineOf(finding) {
 }
 
 function judge(finding, verdict) {
-  if (!lineOf(finding).querySelector(`[data-verdict="${verdict}"]`)) return;
+  if (!takes(nameOf.get(open.photo), finding, verdict)) return;
   const isSame = note(open.photo, finding).verdict === verdict;
   setNote(open.photo, finding, { verdict: isSame ? "" : verdict });
   mark(finding);
@@ -267,13 +282,14 @@ function choose(finding) {
   const own = lineOf(finding);
   for (const line of $("#findings").children) line.classList.toggle("chosen", line === own);
   place($("#chosen rect"), finding ? open.findings[finding - 1].box : [0, 0, 0, 0]);
-  own.scrollIntoView({ block: "nearest" });
 }
 
 function chooseNext(by) {
   const all = numbers();
   const next = all[chosen === null ? 0 : all.indexOf(chosen) + by];
-  if (next !== undefined) choose(next);
+  if (next === undefined) return;
+  choose(next);
+  lineOf(next).scrollIntoView({ block: "nearest" });  // by keys alone: a line that moves under the pointer loses a click
 }
 
 function slide(value) {
