@@ -87,7 +87,7 @@ def make_report(photos: Path | str, out: Path | str, segmenter, *, by: str = "jo
     if settings.steel and not any(_steel_mask(entry, settings.steel) for entry in entries):
         raise CorrosegError(f"{settings.steel}: no steel mask fits a photo. The first photo, {entries[0].name}, would "
                             f"have {Path(entries[0].name).with_suffix('.png')}.")
-    _only_own_files(out)
+    _only_own_files(out, entries)
     model = model_name(segmenter)
     results.mkdir(parents=True, exist_ok=True)
     failed = {}
@@ -214,14 +214,26 @@ def _surface(entry: Entry, photo: ReadPhoto, steel: Path | None) -> Surface:
     return Surface(kind, None if kind == "photo" else pixels)
 
 
-def _only_own_files(out: Path) -> None:
-    """Refuse a folder whose files a report would replace, or hide among its pictures, unless a report wrote them."""
+def _only_own_files(out: Path, entries: list[Entry]) -> None:
+    """Refuse a folder whose files a report would replace, or hide among its pictures, unless a report of these photos
+    wrote them: of some of them at least."""
     if holds_report(out):
+        known = _reported(out)
+        if known and known.isdisjoint(entry.name for entry in entries):
+            raise CorrosegError(f"{out}: here is a report of other photos, {min(known)} among them, which would be "
+                                "replaced. Give another folder with --out, or remove it.")
         return
     for path in (*(out / name for name in RESULTS), *sorted((out / "photos").glob("*"))[:1]):
         if path.exists():
             raise CorrosegError(f"{path}: this file is there already, and is not of a report. Give another folder "
                                 "with --out, or move the file.")
+
+
+def _reported(out: Path) -> set[str]:
+    try:
+        return {photo["photo"] for photo in json.loads((out / "findings.json").read_text("utf-8"))["photos"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()  # a run that was killed before it wrote any, or a damaged one, which this run mends
 
 
 @contextlib.contextmanager

@@ -262,6 +262,19 @@ def test_options_out_of_range_are_explained(tmp_path, capsys, option, value):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_report_of_other_photos_is_not_replaced(tmp_path):
+    for visit in ("last", "this"):
+        save(tmp_path / visit / f"{visit}.png", photo_with((0, 0, 9, 9)))
+    report_on(tmp_path / "last", tmp_path / "out")
+    before = files_in(tmp_path / "out")
+    with pytest.raises(CorrosegError, match=r"out: here is a report of other photos, last\.png among them"):
+        report_on(tmp_path / "this", tmp_path / "out")
+    assert files_in(tmp_path / "out") == before
+    save(tmp_path / "this" / "last.png", photo_with())
+    report_on(tmp_path / "this", tmp_path / "out")  # the folder has grown, or the photo was mended
+    assert "this.png" in (tmp_path / "out" / "findings.csv").read_text()
+
+
 def test_a_model_of_other_classes_is_refused(tmp_path):
     class Conditions(ColourSegmenter):
         classes = ("background", "fair", "poor", "severe")
