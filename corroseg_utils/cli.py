@@ -5,7 +5,6 @@ Commands import what they need when they run, so that `segment` also works where
 
 import argparse
 import json
-import math
 import os
 import sys
 from collections.abc import Sequence
@@ -273,10 +272,10 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _print_scores(scores: dict) -> None:
+    from corroseg_utils.metrics import interval_text
+
     for name in ("iou", "f1"):
-        low, high = scores[f"{name}_interval"]
-        interval = "no interval" if math.isnan(low) else f"95 % interval {low:.3f} to {high:.3f}"
-        print(f"{name:<12} {scores[name]:.3f}  ({interval})")
+        print(f"{name:<12} {scores[name]:.3f}  (95 % interval: {interval_text(*scores[f'{name}_interval'])})")
     for name in ("precision", "recall", "accuracy"):
         print(f"{name:<12} {scores[name]:.3f}")
     print(f"{scores['photos']} photos of {scores['groups']} groups, threshold {scores['threshold']:.3f}")

@@ -32,6 +32,7 @@ from corroseg_utils.dataset_checks import checked
 from corroseg_utils.errors import CorrosegError
 from corroseg_utils.evaluation import class_scores, evaluate_classes, photo_counts, pooled_scores
 from corroseg_utils.folds import hold_out_fold, hold_out_source
+from corroseg_utils.metrics import interval_text
 from corroseg_utils.photos import write_whole
 from corroseg_utils.reference import without_nan
 from corroseg_utils.segmenter import Segmenter, load_segmenter
@@ -71,8 +72,7 @@ def cross_validate(data: Path, out: Path, parts: Sequence[int | str], train_opti
     if by_class:
         confusion = np.sum([scores["confusion"] for scores in by_class], axis=0)
         results["classes"] = class_scores(confusion, list(by_class[0]["class_iou"]))
-    results = without_nan(results)
-    text = json.dumps(results, indent=1) + "\n"
+    text = json.dumps(without_nan(results), indent=1) + "\n"
     write_whole(out / "results.json", lambda file: file.write(text.encode()))
     return results
 
@@ -176,8 +176,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     for name, scores in {**results["sources"], "all": results["all"]}.items():
-        low, high = scores["iou_interval"]
-        print(f"{name:<16} IoU {scores['iou']:.3f} ({low:.3f} to {high:.3f})  F1 {scores['f1']:.3f}  "
+        print(f"{name:<16} IoU {scores['iou']:.3f} ({interval_text(*scores['iou_interval'])})  F1 {scores['f1']:.3f}  "
               f"{scores['photos']} photos")
     print(f"All scores are in {options.out / 'results.json'}")
     return 0

@@ -22,7 +22,7 @@ import pandas as pd
 from corroseg_utils.dataset import load_pair, read_data
 from corroseg_utils.errors import CorrosegError, exit_code
 from corroseg_utils.evaluation import COUNTS, pooled_scores
-from corroseg_utils.metrics import confusion
+from corroseg_utils.metrics import confusion, interval_text
 from corroseg_utils.reference import without_nan
 from corroseg_utils.scenes import SCENES
 from corroseg_utils.segmenter import SHIPPED, Segmenter, load_segmenter
@@ -122,9 +122,9 @@ def _print_agreement(options: argparse.Namespace) -> None:
         return
     for drawn_by, sources in results.items():
         for source, scores in sources.items():
-            low, high = scores["iou_interval"]
-            print(f"{drawn_by:<8}{source:<16} IoU {scores['iou']:.3f} ({low:.3f} to {high:.3f})  share error "
-                  f"{100 * scores['share_error']:.0f}%  {scores['photos']} pairs of {scores['groups']} scenes")
+            print(f"{drawn_by:<8}{source:<16} IoU {scores['iou']:.3f} ({interval_text(*scores['iou_interval'])})  "
+                  f"share error {100 * scores['share_error']:.0f}%  {scores['photos']} pairs of "
+                  f"{scores['groups']} scenes")
 
 
 if __name__ == "__main__":

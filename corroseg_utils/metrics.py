@@ -102,6 +102,11 @@ def bootstrap_interval(counts: np.ndarray, groups: Sequence[str], statistic: Cal
     return float(low), float(high)
 
 
+def interval_text(low: float, high: float) -> str:
+    """The bounds of `bootstrap_interval` as a person reads them: "0.684 to 0.719", or "none" where they are NaN."""
+    return "none" if np.isnan(low) else f"{low:.3f} to {high:.3f}"
+
+
 def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     numerator, denominator = np.asarray(numerator, float), np.asarray(denominator, float)
     return np.divide(numerator, denominator, out=np.full(numerator.shape, np.nan), where=denominator > 0)

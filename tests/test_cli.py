@@ -157,7 +157,7 @@ def test_evaluate_takes_the_split_that_is_asked_for(shared_data_2020, red_model,
         assert main(["evaluate", str(shared_data_2020), "--split", split]) == 0
         text = capsys.readouterr().out
         assert f"{2 * jobs} photos of {jobs} groups, threshold 0.500" in text
-        assert ("95 % interval" in text, "no interval" in text) == (jobs > 1, jobs == 1)
+        assert ("95 % interval: none" in text, "95 % interval: 0." in text) == (jobs == 1, jobs > 1)
 
 
 def test_an_undefined_score_is_null_in_json(data_2020, red_model, capsys, monkeypatch):

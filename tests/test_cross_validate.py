@@ -1,6 +1,7 @@
 """Cross-validation and study on a few rendered photos, with trainings of one step."""
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -151,6 +152,7 @@ def test_bad_photos_are_left_out_of_the_scores_too(data, tmp_path, quick, capsys
     assert main([*command, "--out", str(tmp_path / "strict")]) == 2
     assert "empty.jpg" in capsys.readouterr().err
     assert main([*command, "--out", str(tmp_path / "lenient"), "--skip-bad"]) == 0
+    assert re.search(r"^a +IoU [\d.]+ \(none\)", capsys.readouterr().out)  # one group of source a is left
     assert json.loads((tmp_path / "lenient" / "results.json").read_text())["all"]["photos"] == JOBS // 2 - 1
 
 
