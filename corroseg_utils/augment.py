@@ -15,7 +15,9 @@ cv2.setNumThreads(1)  # tf.data runs many pairs at once; threads inside one pair
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How far a random transform may go. The defaults are those of the 2020 solution.
+    """How far a random transform may go. The defaults are the numbers of the 2020 solution.
+
+    Its shear is another one, though: Keras reads `shear_range=0.2` in degrees, a fifth of a degree, which nobody sees.
 
     Attributes:
         flip: mirror left and right in half of the cases.

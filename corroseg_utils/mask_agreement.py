@@ -22,7 +22,7 @@ import pandas as pd
 from corroseg_utils.dataset import load_pair, read_data
 from corroseg_utils.errors import CorrosegError, exit_code
 from corroseg_utils.evaluation import COUNTS, pooled_scores
-from corroseg_utils.metrics import confusion, interval_text
+from corroseg_utils.metrics import bootstrap_interval, confusion, corrosion_iou, interval_text
 from corroseg_utils.reference import without_nan
 from corroseg_utils.scenes import SCENES
 from corroseg_utils.segmenter import SHIPPED, Segmenter, load_segmenter
@@ -91,6 +91,25 @@ def pair_counts(photo: np.ndarray, mask: np.ndarray, other: np.ndarray, other_ma
     return confusion(square(other_mask > 0)[both], laid_over(square(mask > 0))[both])
 
 
+def lead(people: pd.DataFrame, model: pd.DataFrame) -> tuple[float, float, float]:
+    """How much better people's masks of the same pairs agree than the model's.
+
+    Args:
+        people, model: from `agreement`, of the same manifest and one source.
+
+    Returns:
+        IoU of people minus IoU of the model, and its interval, 95 % by bootstrap over scenes: in each draw both answer
+        for the same scenes. NaN for bounds of fewer than two scenes.
+    """
+    pairs = people.merge(model, on="photo", suffixes=("", "_model"))
+    counts = pairs[COUNTS + [f"{name}_model" for name in COUNTS]].to_numpy().reshape(-1, 2, 2, 2)
+
+    def difference(both: np.ndarray) -> float:
+        return corrosion_iou(both[0]) - corrosion_iou(both[1])
+
+    return difference(counts.sum(0)), *bootstrap_interval(counts, pairs["group"], difference)
+
+
 def _pair(row: dict, segmenter: Segmenter | None) -> tuple[np.ndarray, np.ndarray]:
     photo, mask = load_pair(row)
     return photo, mask if segmenter is None else segmenter.mask(photo)
@@ -109,15 +128,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _print_agreement(options: argparse.Namespace) -> None:
     manifest, scenes = read_data(options.data), [line.split() for line in SCENES.strip().splitlines()]
-    results = {}
+    by_source = {}
     for drawn_by, segmenter in (("people", None), ("model", load_segmenter(options.model))):
         cv2.setRNGSeed(0)  # RANSAC draws
         pairs = agreement(manifest, scenes, segmenter)
         if pairs.empty:
             raise CorrosegError(f"{options.data}: no two of its photos show one scene. This is for the collection of "
                                 "real photos, whose scenes are listed in corroseg_utils/scenes.py.")
-        results[drawn_by] = {source: pooled_scores(rows) for source, rows in pairs.groupby("source")}
+        by_source[drawn_by] = dict(list(pairs.groupby("source")))
+    results = {drawn_by: {source: pooled_scores(rows) for source, rows in sources.items()}
+               for drawn_by, sources in by_source.items()}
+    leads = {source: lead(rows, by_source["model"][source]) for source, rows in by_source["people"].items()}
     if options.json:
+        results["lead"] = {source: {"iou": value, "iou_interval": interval}
+                           for source, (value, *interval) in leads.items()}
         print(json.dumps(without_nan(results), indent=1))
         return
     for drawn_by, sources in results.items():
@@ -125,6 +149,8 @@ def _print_agreement(options: argparse.Namespace) -> None:
             print(f"{drawn_by:<8}{source:<16} IoU {scores['iou']:.3f} ({interval_text(*scores['iou_interval'])})  "
                   f"share error {100 * scores['share_error']:.0f}%  {scores['photos']} pairs of "
                   f"{scores['groups']} scenes")
+    for source, (value, *interval) in leads.items():
+        print(f"people minus model, {source}: IoU {value:+.3f} ({interval_text(*interval)})")
 
 
 if __name__ == "__main__":

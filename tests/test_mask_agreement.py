@@ -9,7 +9,8 @@ import pytest
 
 from corroseg_utils import DATA, mask_agreement
 from corroseg_utils.dataset import load_pair, read_data
-from corroseg_utils.mask_agreement import agreement, main, pair_counts
+from corroseg_utils.evaluation import COUNTS
+from corroseg_utils.mask_agreement import agreement, lead, main, pair_counts
 from corroseg_utils.metrics import corrosion_iou
 from corroseg_utils.photos import write_jpeg, write_png
 
@@ -73,14 +74,33 @@ def test_pairs_are_named_by_their_sources(manifest):
     assert pairs[["photo", "group", "source"]].to_numpy().tolist() == [["one/a two/b", "one/a", "one and two"]]
 
 
+def test_lead_is_of_the_same_scenes():
+    def drawn(rows):
+        return pd.DataFrame([(f"{scene} again", scene, *counts) for scene, counts in rows],
+                            columns=["photo", "group", *COUNTS])
+
+    # In each scene people lead by a tenth, however hard the scene is: so any draw of scenes lies near a tenth.
+    people = drawn([("easy", (0, 5, 5, 90)), ("hard", (0, 40, 40, 20))])
+    model = drawn([("hard", (0, 45, 45, 10)), ("easy", (0, 10, 10, 80))])
+    value, low, high = lead(people, model)
+    assert COUNTS == ["clean", "false_alarms", "misses", "hits"]
+    assert value == pytest.approx(110 / 200 - 90 / 200)
+    assert (low, high) == (pytest.approx(0.1), pytest.approx(0.1))
+    assert np.isnan(lead(people[:1], model)[1:]).all()
+
+
 def test_command(manifest, monkeypatch, model_file, capsys):
     monkeypatch.setattr(mask_agreement, "SCENES", "one/a two/b\n")
     assert main([str(manifest), "--model", str(model_file), "--json"]) == 0
     results = json.loads(capsys.readouterr().out)
     assert results["people"]["one and two"]["iou"] == pytest.approx(0.5, abs=0.04)
     assert results["model"]["one and two"]["photos"] == 1
+    assert results["lead"]["one and two"]["iou"] == pytest.approx(
+        results["people"]["one and two"]["iou"] - results["model"]["one and two"]["iou"])
     assert main([str(manifest), "--model", str(model_file)]) == 0
-    assert "1 pairs of 1 scenes" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "1 pairs of 1 scenes" in out
+    assert "people minus model, one and two: IoU -0.5" in out and "(none)" in out
     monkeypatch.setattr(mask_agreement, "SCENES", "x/1 x/2\n")
     assert main([str(manifest), "--model", str(model_file)]) == 2
     assert "no two of its photos show one scene" in capsys.readouterr().err
