@@ -325,6 +325,13 @@ def test_a_number_with_a_comma_is_explained(capsys):
     assert "0,45 is no number between 0 and 1, such as 0.45" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("scale", ["0", "0.001"])
+def test_a_scale_that_leaves_nothing_to_see_is_refused(scale, capsys):
+    with pytest.raises(SystemExit):
+        main(["segment", "photo.jpg", "--out", "out", "--scale", scale])
+    assert f"{scale} is below 0.05. Leave --scale out" in capsys.readouterr().err
+
+
 def test_a_mask_of_unknown_classes_is_named(tmp_path, capsys):
     for name, value in (("a", 3), ("b", 4)):
         write_jpeg(tmp_path / "data" / "images" / f"{name}.jpg", np.zeros((32, 32, 3), np.uint8))
