@@ -1,4 +1,4 @@
-"""The figures of real photos, which CI cannot measure again, against the counts that are stored beside the trainings."""
+"""The figures of real photos, which CI cannot measure again, against what is stored beside the trainings."""
 
 import json
 
