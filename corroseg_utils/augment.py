@@ -17,7 +17,8 @@ cv2.setNumThreads(1)  # tf.data runs many pairs at once; threads inside one pair
 class Augmentation:
     """How far a random transform may go. The defaults are the numbers of the 2020 solution.
 
-    Its shear is another one, though: Keras reads `shear_range=0.2` in degrees, a fifth of a degree, which nobody sees.
+    Only the shear is not that of 2020: Keras reads `shear_range=0.2` in degrees, so that nobody sees it; here it is the
+    tangent of the angle.
 
     Attributes:
         flip: mirror left and right in half of the cases.

@@ -149,7 +149,7 @@ def _add_train(commands) -> None:
                         help="what is added to the cross-entropy")
     parser.add_argument("--ema", type=_probability, metavar="M",
                         help="use a moving average of the weights with this momentum, such as 0.998")
-    parser.add_argument("--crop", type=_side, nargs=2, default=(0.5, 1.0), metavar=("LOW", "HIGH"),
+    parser.add_argument("--crop", type=_crop_side, nargs=2, default=(0.5, 1.0), metavar=("LOW", "HIGH"),
                         help="smallest and largest side of the training crops, as a share of the photo's")
     parser.add_argument("--paste", type=_probability, default=0.0, metavar="P",
                         help="probability that damage of another photo is pasted in")
@@ -361,7 +361,7 @@ def _probability(text: str) -> float:
     return value
 
 
-def _side(text: str) -> float:
+def _crop_side(text: str) -> float:
     value = _probability(text)
     if not value:
         raise argparse.ArgumentTypeError("a side of 0 leaves nothing to see")
@@ -370,7 +370,7 @@ def _side(text: str) -> float:
 
 def _scale(text: str) -> float:
     value = _probability(text)
-    if value < 0.05:  # a photo of 48 megapixels would be smaller than the model's whole view of it
+    if value < 0.05:  # of a photo of 48 megapixels 400 pixels would be left, no more than the whole view shows
         raise argparse.ArgumentTypeError(f"{text} is below 0.05. Leave --scale out: the view of the whole photo shows "
                                          "more")
     return value

@@ -101,7 +101,7 @@ def lead(people: pd.DataFrame, model: pd.DataFrame) -> tuple[float, float, float
         IoU of people minus IoU of the model, and its interval, 95 % by bootstrap over scenes: in each draw both answer
         for the same scenes. NaN for bounds of fewer than two scenes.
     """
-    pairs = people.merge(model, on="photo", suffixes=("", "_model"))
+    pairs = people.merge(model, on="photo", suffixes=("", "_model"), validate="one_to_one")
     counts = pairs[COUNTS + [f"{name}_model" for name in COUNTS]].to_numpy().reshape(-1, 2, 2, 2)
 
     def difference(both: np.ndarray) -> float:

@@ -326,10 +326,16 @@ def test_a_number_with_a_comma_is_explained(capsys):
 
 
 @pytest.mark.parametrize("scale", ["0", "0.001"])
-def test_a_scale_that_leaves_nothing_to_see_is_refused(scale, capsys):
+def test_a_scale_too_small_for_any_camera_is_refused(scale, capsys):
     with pytest.raises(SystemExit):
         main(["segment", "photo.jpg", "--out", "out", "--scale", scale])
     assert f"{scale} is below 0.05. Leave --scale out" in capsys.readouterr().err
+
+
+def test_a_crop_of_nothing_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "data", "--out", "out", "--crop", "0", "1"])
+    assert "a side of 0 leaves nothing to see" in capsys.readouterr().err
 
 
 def test_a_mask_of_unknown_classes_is_named(tmp_path, capsys):
