@@ -90,18 +90,28 @@ def test_lead_is_of_the_same_scenes():
     assert np.isnan(lead(people[:1], model)[1:]).all()
 
 
+class LeftHalf:
+    """A model that marks the left half of every photo."""
+
+    def mask(self, photo: np.ndarray) -> np.ndarray:
+        return np.repeat(np.arange(photo.shape[1])[None] < photo.shape[1] // 2, len(photo), axis=0).astype(np.uint8)
+
+
 def test_command(manifest, monkeypatch, model_file, capsys):
     monkeypatch.setattr(mask_agreement, "SCENES", "one/a two/b\n")
-    assert main([str(manifest), "--model", str(model_file), "--json"]) == 0
+    assert main([str(manifest), "--model", str(model_file), "--json"]) == 0  # whatever that model marks
+    assert json.loads(capsys.readouterr().out)["model"]["one and two"]["photos"] == 1
+    monkeypatch.setattr(mask_agreement, "load_segmenter", lambda path: LeftHalf())
+    assert main([str(manifest), "--json"]) == 0
     results = json.loads(capsys.readouterr().out)
     assert results["people"]["one and two"]["iou"] == pytest.approx(0.5, abs=0.04)
-    assert results["model"]["one and two"]["photos"] == 1
+    assert results["model"]["one and two"]["iou"] == pytest.approx(1, abs=0.04)  # one photo, twice
     assert results["lead"]["one and two"]["iou"] == pytest.approx(
         results["people"]["one and two"]["iou"] - results["model"]["one and two"]["iou"])
-    assert main([str(manifest), "--model", str(model_file)]) == 0
+    assert main([str(manifest)]) == 0
     out = capsys.readouterr().out
     assert "1 pairs of 1 scenes" in out
     assert re.search(r"people minus model, one and two: IoU -0\.\d{3} \(none\)", out)
     monkeypatch.setattr(mask_agreement, "SCENES", "x/1 x/2\n")
-    assert main([str(manifest), "--model", str(model_file)]) == 2
+    assert main([str(manifest)]) == 2
     assert "no two of its photos show one scene" in capsys.readouterr().err
