@@ -7,12 +7,14 @@ import os
 import shutil
 import tempfile
 import warnings
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from corroseg_utils.errors import CorrosegError
 
@@ -23,6 +25,7 @@ FOREIGN_SUFFIXES = {".heic", ".heif", ".avif", ".dng", ".cr2", ".cr3", ".nef", "
 """Photos of telephones and cameras that cannot be read here. They are listed as failed: what is passed over in silence
 counts as inspected."""
 _EXIF_ORIENTATION = 0x0112
+_CHECKSUM = "corroseg crc32"  # name of the text in a mask
 
 
 def is_photo_file(path: Path) -> bool:
@@ -171,6 +174,22 @@ def resize_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 def write_png(path: Path | str, values: np.ndarray) -> None:
     """Write uint8 (H, W) or (H, W, 3) as PNG; the file appears whole or not at all."""
     write_whole(path, lambda file: Image.fromarray(values).save(file, "PNG"))
+
+
+def write_mask(path: Path | str, mask: np.ndarray) -> None:
+    """Write uint8 (H, W) as PNG with a checksum of its pixels, by which `is_untouched_mask` sees a later change."""
+    notes = PngInfo()
+    notes.add_text(_CHECKSUM, str(zlib.crc32(mask)))
+    write_whole(path, lambda file: Image.fromarray(mask).save(file, "PNG", pnginfo=notes))
+
+
+def is_untouched_mask(path: Path | str) -> bool:
+    """Whether a file is a mask that `write_mask` wrote, with its pixels as they were then."""
+    try:
+        image = _load(path)
+    except PhotoError:
+        return False
+    return image.info.get(_CHECKSUM) == str(zlib.crc32(np.asarray(image)))
 
 
 def write_jpeg(path: Path | str, photo: np.ndarray, quality: int = 90) -> None:

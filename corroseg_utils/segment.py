@@ -23,13 +23,14 @@ from corroseg_utils.photos import (
     holds_summary,
     is_photo_file,
     is_result,
+    is_untouched_mask,
     photo_size,
     printable,
     read_photo,
     resize_mask,
     resize_photo,
     write_jpeg,
-    write_png,
+    write_mask,
     write_whole,
 )
 from corroseg_utils.segmenter import READ_SIDE, Segmenter
@@ -57,8 +58,8 @@ def segment_photos(segmenter: Segmenter, photos: Sequence[Path], out: Path | str
         The rows of summary.csv, `error` empty where all went well.
 
     Raises:
-        CorrosegError: a file of the name of a result is there already, and was not made by an earlier run, or was
-            changed after it.
+        CorrosegError: a file of the name of a result is there already, and was not made by an earlier run, or is a
+            mask that was changed since.
     """
     from tqdm import tqdm
 
@@ -143,17 +144,13 @@ def _segment(segmenter: Segmenter, path: Path, out: Path, name: str, scale: floa
     write_jpeg(out / f"{name}{OVERLAY_END}", overlay(photo, resize_mask(mask, photo.shape[1::-1])))
     share = float(mask.mean())
     mask *= 255
-    write_png(out / f"{name}{MASK_END}", mask)
+    write_mask(out / f"{name}{MASK_END}", mask)
     return {"mask": printable(f"{name}{MASK_END}"), "width": width, "height": height,
             "corroded_percent": round(100 * share, 3)}
 
 
 def _only_results(out: Path, results: Sequence[Path]) -> None:
-    """Check that whatever will be replaced was made by an earlier run, and was not drawn or mended by hand since.
-
-    A run writes its summary first, without a row, and then again as its last file. So a result that is newer than a
-    summary with rows was changed later. After a run that was killed, or one on other photos, nothing can be told.
-    """
+    """Check that whatever will be replaced was made by an earlier run, and that no mask was mended by hand since."""
     summary = out / SUMMARY
     existing = [path for path in results if os.path.exists(path)]  # False, too, for a name that is too long
     if not holds_summary(out):
@@ -162,10 +159,10 @@ def _only_results(out: Path, results: Sequence[Path]) -> None:
         if existing:
             raise CorrosegError(f"{existing[0]}: this file is there already, and no {SUMMARY} of an earlier run says "
                                 "that it is a result. Give another folder with --out, or move the file.")
-    elif len(summary.read_bytes().splitlines()) > 1 and (
-            newer := [path for path in existing if path.stat().st_mtime > summary.stat().st_mtime]):
-        raise CorrosegError(f"{newer[0]}: this file was changed after the run that {summary} tells of, and would be "
-                            "replaced. Give another folder with --out, or move the file.")
+    mended = [path for path in existing if path.name.endswith(MASK_END) and not is_untouched_mask(path)]
+    if mended:
+        raise CorrosegError(f"{mended[0]}: this mask was changed since a run wrote it, and would be replaced. "
+                            "Give another folder with --out, or move the file.")
 
 
 def _write_summary(path: Path, rows: list[dict]) -> None:
