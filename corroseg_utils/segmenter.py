@@ -12,16 +12,16 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from corroseg_utils import DATA
+from corroseg_utils import WEIGHTS
 from corroseg_utils.errors import ModelError
 from corroseg_utils.photos import photo_size, read_photo, resize_mask, resize_photo
 
-SHIPPED = DATA / "weights" / "corroseg.npz"
-SHIPPED_LITERT = DATA / "weights" / "corroseg_int8.tflite"  # used where Keras and a backend are not installed
+SHIPPED = WEIGHTS / "corroseg.npz"
+SHIPPED_LITERT = WEIGHTS / "corroseg_int8.tflite"  # used where Keras and a backend are not installed
 # People draw a mask around a rusty part, sound islands and all. These learned to mark the corroded metal alone, which
 # is what a grade by area asks for: see data/weights/README.md.
-EXACT = DATA / "weights" / "corroseg_exact.npz"
-EXACT_LITERT = DATA / "weights" / "corroseg_exact_int8.tflite"
+EXACT = WEIGHTS / "corroseg_exact.npz"
+EXACT_LITERT = WEIGHTS / "corroseg_exact_int8.tflite"
 # Photos are decoded at a reduced scale that keeps at least this long side: all that model and overlay need.
 READ_SIDE = 1600
 

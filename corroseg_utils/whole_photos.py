@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from corroseg_utils import DATA
+from corroseg_utils import DATA, WEIGHTS
 from corroseg_utils.errors import CorrosegError
 from corroseg_utils.segment import segment_photos
 from corroseg_utils.segmenter import load_segmenter
@@ -46,7 +46,7 @@ def whole_photos(megapixels=MEGAPIXELS, scales=SCALES, models=MODELS, rounds: in
             make_photo(photo, size)
             for scale in scales:
                 for model in models:
-                    runs = [measure(DATA / "weights" / f"corroseg_{model}.tflite", photo, scale)
+                    runs = [measure(WEIGHTS / f"corroseg_{model}.tflite", photo, scale)
                             for _ in range(rounds)]
                     rows.append({"megapixels": size, "scale": scale, "model": model,
                                  "seconds": statistics.median(run["seconds"] for run in runs),

@@ -1,5 +1,7 @@
 """Running .tflite files: without TensorFlow, in an environment of requirements-edge.txt alone, with clear errors."""
 
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -62,6 +64,28 @@ def test_segment_in_an_environment_of_the_edge_requirements_alone(exported, tmp_
     for command in (["report", out, "--out", out], ["train", out, "--out", out]):
         run = subprocess.run([python, "-m", "corroseg_utils", *command], cwd=REPO, capture_output=True, text=True)
         assert run.returncode == 2 and f"error: {command[0]} needs more than is installed here" in run.stderr
+
+
+@pytest.mark.slow
+def test_an_installation_without_the_repository_has_the_models(tmp_path):
+    for path in ("pyproject.toml", "README.md", "LICENSE", "corroseg_utils", "data/weights"):  # pip builds in its source
+        copy = shutil.copytree if (REPO / path).is_dir() else shutil.copy
+        (tmp_path / "source" / path).parent.mkdir(parents=True, exist_ok=True)
+        copy(REPO / path, tmp_path / "source" / path)
+    install = subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target",
+                              tmp_path / "site", tmp_path / "source"], capture_output=True, text=True)
+    if "No matching distribution found for setuptools" in install.stderr:
+        pytest.skip("the package index cannot be reached")
+    assert install.returncode == 0, install.stderr
+    environment = os.environ | {"PYTHONPATH": str(tmp_path / "site")}
+    for command, result in (("segment", "a_mask.png"), ("report", "report.html")):
+        folder = photo(tmp_path / "photos").parent
+        subprocess.run([sys.executable, "-m", "corroseg_utils", command, folder, "--out", tmp_path / command],
+                       cwd=tmp_path, env=environment, check=True)
+        assert (tmp_path / command / result).is_file()
+    show = subprocess.run([sys.executable, "-c", "import corroseg_utils; print(corroseg_utils.WEIGHTS)"],
+                          cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    assert Path(show.stdout.strip()) == tmp_path / "site" / "corroseg_utils" / "shipped"
 
 
 def test_edge_requirements_are_among_all_requirements():
