@@ -37,7 +37,7 @@ class Setup:
             knew before than the trained ones alone (Wortsman et al. 2022, arXiv 2109.01903).
         photo_size: training photos are squeezed to this square in pixels before crops are cut from them.
         view: the square at which the model is validated and used; `photo_size` when None. The best one need not show
-            damage as large as the training crops do: see data/weights/training/README.md.
+            damage as large as the training crops do: see data/weights/training/TRIALS.md.
         freeze_encoder: train the decoder alone.
         train_batch_norm: let the encoder's batch norms learn too, see `models.set_encoder_trainable`.
         source_weights: how often to draw a training photo, by its source; 1 for a source that is not named.

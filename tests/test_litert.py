@@ -68,7 +68,7 @@ def test_segment_in_an_environment_of_the_edge_requirements_alone(exported, tmp_
 
 @pytest.mark.slow
 def test_an_installation_without_the_repository_has_the_models(tmp_path):
-    for path in ("pyproject.toml", "README.md", "LICENSE", "corroseg_utils", "data/weights"):  # pip builds in its source
+    for path in ("pyproject.toml", "README.md", "LICENSE", "corroseg_utils", "data/weights"):  # pip writes there
         copy = shutil.copytree if (REPO / path).is_dir() else shutil.copy
         (tmp_path / "source" / path).parent.mkdir(parents=True, exist_ok=True)
         copy(REPO / path, tmp_path / "source" / path)

@@ -1,4 +1,4 @@
-"""The README promises only what is there, and quotes only figures that are stored with their command."""
+"""README and model card promise only what is there, and quote only figures that are stored with their command."""
 
 import json
 import re
@@ -9,18 +9,19 @@ import pytest
 
 REPO = Path(__file__).resolve().parent.parent
 README = (REPO / "README.md").read_text(encoding="utf-8")
+CARD = (REPO / "data" / "weights" / "README.md").read_text(encoding="utf-8")
 REFERENCE = json.loads((REPO / "data" / "reference.json").read_text(encoding="utf-8"))
 
 
 def results() -> list[tuple[str, ...]]:
-    """Value, interval if there is one, and name of each figure in the results table, whose last column names the entry
-    in reference.json."""
+    """Value, interval if there is one, and name of each figure in the tables of results, whose last column names the
+    entry in reference.json."""
     figure = r"([\d.]+)(?: \(([\d.]+) to ([\d.]+)\))?[^|]*"
-    return re.findall(rf"^\|.*\| {figure}\| `([a-z0-9_]+)` \|$", README, re.MULTILINE)
+    return re.findall(rf"^\|.*\| {figure}\| `([a-z0-9_]+)` \|$", README + CARD, re.MULTILINE)
 
 
 def test_results_are_found():
-    assert len(results()) >= 4
+    assert len(results()) >= 40
 
 
 @pytest.mark.parametrize(("shown", "low", "high", "name"), results())
@@ -44,6 +45,17 @@ def test_each_lesson_is_in_the_table_with_its_badge(lesson):
     assert lessons.badge(lesson, lessons.read_slug()) in row
 
 
-def test_links_to_files_lead_somewhere():
-    targets = [target for target in re.findall(r"\]\(([^)#]+)\)", README) if not target.startswith("http")]
-    assert [target for target in targets if not (REPO / target).exists()] == []
+def anchors(page: Path) -> set[str]:
+    """What a link can name after #: the headings of a page, as GitHub turns them into anchors."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", [REPO / "README.md", *sorted((REPO / "data").rglob("*.md"))],
+                         ids=lambda page: str(page.relative_to(REPO)))
+def test_links_to_files_and_headings_lead_somewhere(page):
+    targets = re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8"))
+    for name, _, anchor in (target.partition("#") for target in targets if not target.startswith("http")):
+        file = page.parent / name if name else page
+        assert file.exists(), name
+        assert not anchor or anchor in anchors(file), anchor
