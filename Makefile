@@ -13,7 +13,7 @@ help:  ## show this list
 
 install: $(READY)  ## create .venv with all packages, and nothing else
 
-run: $(READY)  ## run all lessons into build/ and render them to HTML (LESSON=04: only that one)
+run: $(READY)  ## run all lessons into build/lessons/ and render them to HTML (LESSON=04: only that one)
 	@$(BIN)/python notebooks/lessons.py run $(LESSON)
 
 test: $(READY)  ## everything that CI checks: ruff, the data set, unit tests, and each lesson against its stored outputs

@@ -259,7 +259,8 @@ def checked_size(path: Path, photos: Path | str, name: str, height: int, width: 
         raise AnnotationError(f"{path}: {name!r} leads out of the folder of photos. Name photos below that folder.")
     photo = Path(photos) / name
     if not photo.is_file():
-        raise AnnotationError(f"{path}: the photo {name!r} is not in {photos}. Give the folder it was made from.")
+        raise AnnotationError(f"{path}: the photo {name!r} is not in {photos}. Give the folder it was made from. (If "
+                              "it is there, its name has signs that are no UTF-8: rename it, and inspect it again.)")
     if photo_size(photo) != (width, height):
         raise AnnotationError(f"{path}: {name!r} is {width} x {height} here, but the photo is not. "
                               "Annotate the photo itself, upright and at its full size.")

@@ -3,15 +3,13 @@
 import hashlib
 import os
 import re
-import warnings
+from collections import Counter
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-import pandas as pd
-
-from corroseg_utils.dataset import JOB, DataError
-from corroseg_utils.photos import PHOTO_SUFFIXES, holds_report, is_photo_file, is_result, printable
+from corroseg_utils.dataset import JOB, DataError, read_csv
+from corroseg_utils.photo_files import PHOTO_SUFFIXES, photos_below, printable
 
 
 class Entry(NamedTuple):
@@ -32,28 +30,23 @@ class Entry(NamedTuple):
 
 
 def list_photos(folder: Path | str, out: Path | str, steel: Path | str | None = None) -> list[Path]:
-    """Photo files in a folder and the folders below it, sorted by name.
+    """Photo files in a folder and the folders below it, sorted by name, without those in `out` and `steel`: see
+    `photos_below`.
 
-    What is no photo is left out: `out`, the pictures of earlier reports and of `segment`, and the masks in `steel`.
-    Links to folders are not followed, and only regular files count: reading a pipe or a device could block.
-    Raises DataError if the folder is none or holds no photo.
+    Raises:
+        DataError: the folder is none, is that of the steel masks, or holds no photo.
+        CorrosegError: a folder below it cannot be opened.
     """
-    folder, left_out = Path(folder), [Path(path).resolve() for path in (out, steel) if path is not None]
+    folder = Path(folder)
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder. Give the folder that holds the photos.")
-    found = []
-    for here, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if (Path(here) / name).resolve() not in left_out
-                      and not (name == "photos" and holds_report(Path(here)))]  # beside them may lie real photos
-        paths = (Path(here) / name for name in files)
-        found += [path for path in paths if is_photo_file(path) and path.is_file() and not is_result(path)]
-    if steel is not None:  # masks may lie beside the photos
-        masks = {(Path(steel) / path.relative_to(folder)).with_suffix(".png").resolve()
-                 for path in found if path.suffix.lower() != ".png"}
-        found = [path for path in found if path.resolve() not in masks]
+    if steel is not None and Path(steel).resolve() == folder.resolve():
+        raise DataError(f"{steel}: the steel masks lie among the photos, and would be taken for photos. Move them to a "
+                        "folder of their own.")
+    found = photos_below(folder, [Path(path) for path in (out, steel) if path is not None])
     if not found:
         raise DataError(f"{folder}: no photo here. Photos end in {', '.join(sorted(PHOTO_SUFFIXES))}.")
-    return sorted(found, key=lambda path: os.fsencode(path.relative_to(folder).as_posix()))
+    return found
 
 
 def group_photos(photos: list[Path], folder: Path | str, by: str = "job") -> list[Entry]:
@@ -63,18 +56,22 @@ def group_photos(photos: list[Path], folder: Path | str, by: str = "job") -> lis
     without one; "folder"; or a CSV file with the columns photo (below `folder`, or just the file name) and
     asset, and optionally place, date and region ("left top right bottom" in percent of width and height, from
     the left and the top). A photo that the table lacks, or gives no asset, goes by "job". Raises DataError for a table
-    that cannot be used, or that names none of the photos.
+    that cannot be used, that names none of the photos, or that names several by their file name alone.
     """
     folder = Path(folder)
     table = {} if by in ("job", "folder") else _read_table(Path(by))
     if table and not table.keys() & _names(photos, folder):
         raise DataError(f"{by}: none of its photos lies in {folder}; the first in the table is {next(iter(table))!r}. "
                         "Give each photo as its path below that folder, or just its file name.")
+    names = Counter(path.name for path in photos)
+    if doubtful := [name for name in table if names[name] > 1 and not (folder / name).exists()]:
+        raise DataError(f"{by}: {names[doubtful[0]]} photos in {folder} have the name {doubtful[0]!r}. Give each as "
+                        "its path below that folder.")
     entries = []
     for path in photos:
         relative = path.relative_to(folder)
         name = printable(relative.as_posix())
-        row = dict(table.get(name) or table.get(relative.name) or {})
+        row = dict(table.get(name) or (names[path.name] == 1 and table.get(path.name)) or {})
         if not row.get("asset"):
             job = JOB.match(path.stem)
             parent = folder.resolve().name if relative.parent == Path() else relative.parent.as_posix()
@@ -113,20 +110,9 @@ def _names(photos: list[Path], folder: Path) -> set[str]:
 
 
 def _read_table(path: Path) -> dict[str, dict]:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)  # rows with more cells than the first one
-            table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False,
-                                skip_blank_lines=False)
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file. Group by job, by folder, or by a CSV file.") from error
-    except Exception as error:  # pandas raises many kinds for what is not a table
-        raise DataError(f"{path}: cannot be read as a CSV file ({error}). Save it as CSV in UTF-8, with as many cells "
-                        "in each row as in the first.") from error
-    missing = {"photo", "asset"} - set(table.columns)
-    if missing:
-        raise DataError(f"{path}: lacks the column {' and '.join(sorted(missing))}. "
-                        "It needs photo and asset, separated by a comma, and may have place, date and region.")
+    if not path.is_file():
+        raise DataError(f"{path}: no such file. Group by job, by folder, or by a CSV file.")
+    table = read_csv(path, ["photo", "asset"], dtype=str, keep_default_na=False, skip_blank_lines=False)
     rows = {}
     for number, row in enumerate(table.to_dict("records"), 2):  # row 1 holds the names of the columns
         if not any(str(cell).strip() for cell in row.values()):  # spreadsheets add such rows at the end
@@ -142,6 +128,8 @@ def _read_table(path: Path) -> dict[str, dict]:
         if row.get("region", "").strip():
             entry["region"] = _region(row["region"], path)
         rows[photo] = entry
+    if not rows:
+        raise DataError(f"{path}: has no row below its header. Name a photo and its asset in each row.")
     return rows
 
 

@@ -27,7 +27,7 @@ class Augmentation:
         rotate: largest rotation in degrees, either way.
         crop: smallest and largest side of the random crop, as a share of the photo's side.
         quality: probability of each camera fault (exposure, colour cast, low light, blur, noise, JPEG damage).
-        paste: probability that the damage of another pair is pasted in (done by `pipeline`, which has the pairs).
+        paste: probability that the damage of another pair is pasted in (done by `pairs`, which has them).
     """
 
     flip: bool = True
@@ -72,7 +72,7 @@ def close_gaps(mask: np.ndarray, radius: int) -> np.ndarray:
 
     Args:
         mask: uint8 (H, W), 0 or 1.
-        radius: gaps up to twice as wide are filled, in pixels (a morphological closing by a disc).
+        radius: gaps up to twice as wide are filled, in pixels from 1 on (a morphological closing by a disc).
 
     Returns:
         uint8 (H, W), 0 or 1, nowhere less than the given mask.

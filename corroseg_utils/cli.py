@@ -10,8 +10,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from corroseg_utils import __version__, benchmark, export
-from corroseg_utils.errors import EXIT_CODES, CorrosegError
+from corroseg_utils import __version__, benchmark, export, option_values
+from corroseg_utils.errors import EXIT_CODES, STOPPED, CorrosegError
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported, or its start-up notes drown ours
 
@@ -50,12 +50,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error.filename}: a folder is needed here, and there is a file. Give another name.",
               file=sys.stderr)
         return 2
+    except PermissionError as error:
+        print(f"error: {error.filename}: you have no right to read or write this. Give another name, or ask for the "
+              "right.", file=sys.stderr)
+        return 2
     except (CorrosegError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\nStopped. What was finished is kept.", file=sys.stderr)
-        return 130
+        print("\nStopped. Photos and epochs that were finished are kept.", file=sys.stderr)
+        return STOPPED
 
 
 def _report_parsers():
@@ -80,10 +84,10 @@ def _add_segment(commands) -> None:
     parser.add_argument("photos", nargs="+", metavar="PHOTO_OR_FOLDER", help="photos, or folders of them")
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for the results")
     parser.add_argument("--model", type=Path, metavar="PATH", help="a model file; by default the shipped corroseg")
-    parser.add_argument("--threshold", type=_probability, metavar="T",
+    parser.add_argument("--threshold", type=option_values.probability, metavar="T",
                         help="probability 0-1 from which a pixel is marked; the model's own by default")
     _add_style(parser)
-    parser.add_argument("--scale", type=_scale, metavar="S",
+    parser.add_argument("--scale", type=option_values.scale, metavar="S",
                         help="look at the photo tile by tile at this scale (0-1; 1 is full size), which finds smaller "
                              "damage on large photos, but misses damage that then looks larger than in the training "
                              "photos; by default the model sees the whole photo at once")
@@ -94,7 +98,7 @@ def _segment(options: argparse.Namespace) -> int:
     from corroseg_utils.segment import find_photos, segment_photos
     from corroseg_utils.segmenter import load_segmenter
 
-    photos = find_photos(options.photos, options.out)
+    photos = find_photos(options.photos)
     segmenter = load_segmenter(options.model, style=options.style)
     if options.threshold is not None:
         segmenter.threshold = options.threshold
@@ -126,20 +130,21 @@ def _add_train(commands) -> None:
     parser.add_argument("--encoder-weights", metavar="W",
                         help="start of the encoder: corroseg (default: of the shipped model, which has seen all photos "
                              "that its card names), imagenet (downloaded once), none, or a model file")
-    parser.add_argument("--photo-size", type=_side, default=512, metavar="PX",
+    parser.add_argument("--photo-size", type=option_values.side, default=512, metavar="PX",
                         help="training photos are squeezed to this square before crops are cut from them")
-    parser.add_argument("--view", type=_side, metavar="PX",
+    parser.add_argument("--view", type=option_values.side, metavar="PX",
                         help="side of the square at which the model is validated and used; without it --photo-size")
-    parser.add_argument("--size", type=_side, default=256, metavar="PX", help="side of the training crops")
-    parser.add_argument("--epochs", type=_count, default=35, metavar="N", help="passes of --steps batches")
-    parser.add_argument("--cycles", type=_count, default=1, metavar="N",
+    parser.add_argument("--size", type=option_values.side, default=256, metavar="PX", help="side of the training crops")
+    parser.add_argument("--epochs", type=option_values.count, default=35, metavar="N", help="passes of --steps batches")
+    parser.add_argument("--cycles", type=option_values.count, default=1, metavar="N",
                         help="let the learning rate fall to 0 so many times over the epochs, and take the mean of the "
                              "weights at these ends")
-    parser.add_argument("--steps", type=_count, default=24, metavar="N", help="batches an epoch")
-    parser.add_argument("--batch-size", type=_count, default=16, metavar="N", help="photos a batch")
-    parser.add_argument("--learning-rate", type=_rate, default=1e-3, metavar="R", help="at the start; falls to 0")
+    parser.add_argument("--steps", type=option_values.count, default=24, metavar="N", help="batches an epoch")
+    parser.add_argument("--batch-size", type=option_values.count, default=16, metavar="N", help="photos a batch")
+    parser.add_argument("--learning-rate", type=option_values.inner_probability, default=1e-3, metavar="R",
+                        help="at the start; falls to 0")
     parser.add_argument("--weights", metavar="PATH", help="start the whole network from this model file")
-    parser.add_argument("--keep-start", type=_probability, default=0.0, metavar="S",
+    parser.add_argument("--keep-start", type=option_values.probability, default=0.0, metavar="S",
                         help="with --weights: the result is the mean of these weights and the trained ones, and this "
                              "the share of the former; keeps more of what the model knew before")
     parser.add_argument("--classes", choices=("corrosion", "damage", "condition"), default="corrosion",
@@ -147,21 +152,21 @@ def _add_train(commands) -> None:
                              "or the conditions fair, poor and severe (mask values 1, 2 and 3)")
     parser.add_argument("--loss", choices=("dice", "lovasz"), default="dice",
                         help="what is added to the cross-entropy")
-    parser.add_argument("--ema", type=_probability, metavar="M",
+    parser.add_argument("--ema", type=option_values.probability, metavar="M",
                         help="use a moving average of the weights with this momentum, such as 0.998")
-    parser.add_argument("--crop", type=_crop_side, nargs=2, default=(0.5, 1.0), metavar=("LOW", "HIGH"),
+    parser.add_argument("--crop", type=option_values.crop_side, nargs=2, default=(0.5, 1.0), metavar=("LOW", "HIGH"),
                         help="smallest and largest side of the training crops, as a share of the photo's")
-    parser.add_argument("--paste", type=_probability, default=0.0, metavar="P",
+    parser.add_argument("--paste", type=option_values.probability, default=0.0, metavar="P",
                         help="probability that damage of another photo is pasted in")
-    parser.add_argument("--source-weights", nargs="+", type=_weight, default=[], metavar="SOURCE=W",
+    parser.add_argument("--source-weights", nargs="+", type=option_values.weight, default=[], metavar="SOURCE=W",
                         help="how often to draw each photo of a source, against 1 for each of those not named; 0 for "
                              "never; of a large source more is drawn all the same")
     parser.add_argument("--extra", type=Path, nargs="+", default=[], metavar="DATA",
                         help="train also on the training photos of these data sets, as the source extra")
-    parser.add_argument("--close-gaps", type=_count, default=0, metavar="PX",
-                        help="fill gaps up to 2 PX wide in all masks, for exact masks where the model shall meet "
-                             "hand-drawn ones; none unless given")
-    parser.add_argument("--mask-styles", nargs="+", type=_style, default=[], metavar="SOURCE[=T]",
+    parser.add_argument("--close-gaps", type=option_values.count, default=0, metavar="PX",
+                        help="fill gaps up to 2 PX wide in all masks, in pixels of --photo-size, for exact masks where "
+                             "the model shall meet hand-drawn ones; 0 for none")
+    parser.add_argument("--mask-styles", nargs="+", type=option_values.style, default=[], metavar="SOURCE[=T]",
                         help="learn how each of these sources draws its masks, with logits and a threshold T of its "
                              "own for each (without T: --threshold; without that the best one on validation photos of "
                              "the source, or 0.5 if there are none); `segment --style` then names a source, and by "
@@ -170,15 +175,17 @@ def _add_train(commands) -> None:
     batch_norm.add_argument("--freeze-encoder", action="store_true", help="train the decoder alone: faster, less exact")
     batch_norm.add_argument("--train-batch-norm", action="store_true",
                             help="let the encoder's batch norms learn too: better from a few hundred batches on")
-    parser.add_argument("--patience", type=_count, metavar="N", help="stop after N epochs without a better IoU")
+    parser.add_argument("--patience", type=option_values.count, metavar="N",
+                        help="stop after N epochs without a better IoU")
     _add_parts(parser, "hold out")
     parser.add_argument("--all", action="store_true",
                         help="train on every photo that is not held out, whatever its split: for a recipe already "
                              "chosen; the last epoch counts")
-    parser.add_argument("--threshold", type=_rate, metavar="T",
+    parser.add_argument("--threshold", type=option_values.inner_probability, metavar="T",
                         help="probability from which the model marks a pixel (default: the one with the highest IoU on "
                              "the validation photos, or 0.5 with --all)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of weights, shuffling and augmentation")
+    parser.add_argument("--seed", type=option_values.seed, default=0, metavar="N",
+                        help="of weights, shuffling and augmentation")
     parser.add_argument("--skip-bad", action="store_true", help="leave out photos with problems, and list them")
     parser.set_defaults(run=_train)
 
@@ -198,7 +205,7 @@ def _train(options: argparse.Namespace) -> int:
         raise CorrosegError("--weights starts the whole network, encoder included, and --encoder-weights the encoder "
                             "alone. Give one of them.")
     from corroseg_utils.augment import INSPECTION
-    from corroseg_utils.dataset import read_data
+    from corroseg_utils.dataset import DataError, read_data
     from corroseg_utils.training import Recipe
     from corroseg_utils.training_run import Setup, train_model, with_extra
 
@@ -219,7 +226,10 @@ def _train(options: argparse.Namespace) -> int:
         manifest = manifest.assign(split=manifest["split"].where(held_out & (manifest["split"] == "test"), "train"))
     for extra in options.extra:
         manifest = with_extra(manifest, _checked(read_data(extra), options.skip_bad))
-    about = train_model(manifest, options.out, recipe, setup)
+    try:
+        about = train_model(manifest, options.out, recipe, setup)
+    except DataError as error:
+        raise DataError(f"{options.data}: {error}") from error
     if "validation_iou" in about:
         print(f"Validation IoU at the photos' own size: {about['validation_iou']:.3f}, at threshold "
               f"{about['threshold']:.3f}.")
@@ -239,7 +249,7 @@ def _add_evaluate(commands) -> None:
     _add_style(parser)
     parser.add_argument("--split", choices=("train", "validation", "test", "all"), default="test",
                         help="which photos (default: test)")
-    parser.add_argument("--scale", type=_scale, metavar="S",
+    parser.add_argument("--scale", type=option_values.scale, metavar="S",
                         help="look at the photos tile by tile at this scale (0-1), as `segment --scale` does; by "
                              "default the model sees each photo at once")
     _add_parts(parser, "score")
@@ -327,64 +337,3 @@ def _checked(manifest, skip_bad: bool):
     for problem in manifest.attrs["skipped"]:
         print(f"skipped: {problem}", file=sys.stderr)
     return manifest
-
-
-def _weight(text: str) -> tuple[str, float]:
-    source, sign, weight = text.partition("=")
-    if not sign or not 0 <= float(weight) < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not like web=0.5, with a number from 0 on")
-    return source, float(weight)
-
-
-def _style(text: str) -> tuple[str, float | None]:
-    source, sign, threshold = text.partition("=")
-    try:
-        return source, _rate(threshold) if sign else None
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text} is not like web, or web=0.4 with a threshold") from error
-
-
-def _rate(text: str) -> float:
-    value = float(text)
-    if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
-    return value
-
-
-def _probability(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text} is no number between 0 and 1, such as 0.45") from error
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
-    return value
-
-
-def _crop_side(text: str) -> float:
-    value = _probability(text)
-    if not value:
-        raise argparse.ArgumentTypeError("a side of 0 leaves nothing to see")
-    return value
-
-
-def _scale(text: str) -> float:
-    value = _probability(text)
-    if value < 0.05:  # of a photo of 48 megapixels 400 pixels would be left, no more than the whole view shows
-        raise argparse.ArgumentTypeError(f"{text} is below 0.05. Leave --scale out: the view of the whole photo shows "
-                                         "more")
-    return value
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is below 1")
-    return value
-
-
-def _side(text: str) -> int:
-    value = _count(text)
-    if value % 32:
-        raise argparse.ArgumentTypeError(f"{text} is no multiple of 32, by which the networks divide")
-    return value

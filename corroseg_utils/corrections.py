@@ -31,7 +31,7 @@ from corroseg_utils.assets import safe_key
 from corroseg_utils.dataset import CLASS_NAMES
 from corroseg_utils.errors import CorrosegError
 from corroseg_utils.photos import copy_upright, write_png, write_whole
-from corroseg_utils.report_files import fingerprint
+from corroseg_utils.report_files import fingerprint, read_report
 
 REVIEW_SCHEMA = "corroseg-review/1"
 
@@ -154,7 +154,7 @@ def redrawn_masks(report: Path | str, photos: Path | str,
 
 def _results(report) -> dict[str, Path]:
     """Photo name -> file with all that was found in it."""
-    photos = read_json(Path(report) / "findings.json")["photos"]
+    photos = read_report(report)["photos"]
     return {photo["photo"]: Path(report) / "photos" / f"{photo['id']}.json" for photo in photos}
 
 
@@ -205,7 +205,7 @@ def corrections_to_dataset(report: Path | str, photos: Path | str, out: Path | s
 
 
 def _write_dataset(report, photos: Path, out: Path, review, annotations) -> list[str]:
-    assets = {photo["photo"]: photo["asset"] for photo in read_json(Path(report) / "findings.json")["photos"]}
+    assets = {photo["photo"]: photo["asset"] for photo in read_report(report)["photos"]}
     written = {}
     for name, mask in _corrected(report, photos, review, annotations):
         key = safe_key(name)

@@ -49,8 +49,8 @@ def _macs(layer: layers.Layer) -> int:
     if isinstance(layer, layers.SeparableConv2D):
         weights = np.prod(layer.depthwise_kernel.shape) + np.prod(layer.pointwise_kernel.shape)
         return int(weights) * pixels_out
-    if isinstance(layer, (layers.Conv2DTranspose,)):
+    if isinstance(layer, layers.Conv2DTranspose):
         return int(np.prod(layer.kernel.shape)) * pixels_in
-    if isinstance(layer, (layers.Conv2D, layers.DepthwiseConv2D, layers.Dense)):
-        return int(np.prod(layer.kernel.shape)) * (1 if isinstance(layer, layers.Dense) else pixels_out)
+    if isinstance(layer, (layers.Conv2D, layers.DepthwiseConv2D)):
+        return int(np.prod(layer.kernel.shape)) * pixels_out
     return 0

@@ -29,15 +29,15 @@ import pandas as pd
 from corroseg_utils import cli
 from corroseg_utils.dataset import read_data
 from corroseg_utils.dataset_checks import checked
-from corroseg_utils.errors import CorrosegError
+from corroseg_utils.errors import STOPPED, CorrosegError, exit_code
 from corroseg_utils.evaluation import class_scores, evaluate_classes, photo_counts, pooled_scores
 from corroseg_utils.folds import hold_out_fold, hold_out_source
 from corroseg_utils.metrics import interval_text
 from corroseg_utils.photos import write_whole
 from corroseg_utils.reference import without_nan
 from corroseg_utils.segmenter import Segmenter, load_segmenter
-from corroseg_utils.training import same_as_stored
-from corroseg_utils.weights import mask_styles
+from corroseg_utils.training import store_or_refuse
+from corroseg_utils.weights import styles_of
 
 CLASSES = "classes.json"  # in a part's folder: its scores class by class
 
@@ -92,7 +92,8 @@ def held_out_counts(data: Path, out: Path, part: int | str, train_options: Seque
     """
     table = out / "photos.csv"
     options = [option.replace("{part}", name_of(part)) for option in train_options]
-    same_as_stored(out / "run.json", {**identity(data), "source": source, "part": part, "train_options": options})
+    store_or_refuse(out / "run.json", {**identity(data), "source": source, "part": part, "train_options": options},
+                    "another manifest, part or other options of `train`")
     if not table.is_file():
         if not (out / "model.npz").is_file():
             hold_out = ["--fold", str(part)] if isinstance(part, int) else ["--held-out-source", part]
@@ -102,6 +103,8 @@ def held_out_counts(data: Path, out: Path, part: int | str, train_options: Seque
             finally:
                 if not any((out / name).is_file() for name in ("setup.json", "model.npz")):  # nothing has begun
                     (out / "run.json").unlink(missing_ok=True)
+            if failed == STOPPED:
+                raise KeyboardInterrupt
             if failed:
                 raise CorrosegError(f"{out}: the training without part {part} failed; see above.")
             keras.utils.clear_session()  # one process trains many models
@@ -124,7 +127,7 @@ def held_out_counts(data: Path, out: Path, part: int | str, train_options: Seque
 
 def _by_style(model: Path, photos: pd.DataFrame) -> list[tuple[Segmenter, pd.DataFrame]]:
     """Who scores which photos: a model draws the masks of each source in its style, and of a new one in its first."""
-    styles = mask_styles(model)
+    styles = styles_of(model)
     if not styles:
         return [(load_segmenter(model), photos)]
     style = photos["source"].where(photos["source"].isin(styles), next(iter(styles)))
@@ -152,34 +155,38 @@ def _scores(counts: pd.DataFrame) -> dict:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m corroseg_utils.cross_validate", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path, metavar="DATA")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    parser.add_argument("data", type=Path, metavar="DATA", help="a manifest CSV")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for trainings and scores")
     parts = parser.add_mutually_exclusive_group()
     parts.add_argument("--folds", type=int, nargs="+", metavar="K", help="only these folds (default: all)")
     parts.add_argument("--by-source", action="store_true", help="leave out one source at a time")
     parser.add_argument("--source", metavar="S", help="use only this source")
     options, train_options = parser.parse_known_args(arguments)
-    try:
-        manifest = read_data(options.data)
-        column = "source" if options.by_source else "fold"
-        if column not in manifest:
-            raise CorrosegError(f"{options.data}: there is no column {column!r} in it, which says what to hold out.")
-        if manifest[column].isna().any():
-            photo = manifest["photo"][manifest[column].isna()].iloc[0]
-            raise CorrosegError(f"{options.data}: {photo.name} has no {column}. Fill that cell, or leave the row out.")
-        found = sorted(manifest[column].convert_dtypes().unique().tolist())  # folds that were 1.0 become 1
-        wrong = [part for part in found if not str(part).removesuffix(".0").isdigit()]
-        if wrong and not options.by_source:
-            raise CorrosegError(f"{options.data}: a fold is a whole number, but there is {wrong[0]!r}. Number them.")
-        results = cross_validate(options.data, options.out, options.folds or found, train_options, options.source)
-    except (CorrosegError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return exit_code(lambda: _run(options, train_options))
+
+
+def _run(options: argparse.Namespace, train_options: Sequence[str]) -> None:
+    results = cross_validate(options.data, options.out, options.folds or _parts(options), train_options, options.source)
     for name, scores in {**results["sources"], "all": results["all"]}.items():
         print(f"{name:<16} IoU {scores['iou']:.3f} ({interval_text(*scores['iou_interval'])})  F1 {scores['f1']:.3f}  "
               f"{scores['photos']} photos")
     print(f"All scores are in {options.out / 'results.json'}")
-    return 0
+
+
+def _parts(options: argparse.Namespace) -> list[int | str]:
+    """All folds of the data, or all its sources."""
+    manifest = read_data(options.data)
+    column = "source" if options.by_source else "fold"
+    if column not in manifest:
+        raise CorrosegError(f"{options.data}: there is no column {column!r} in it, which says what to hold out.")
+    if manifest[column].isna().any():
+        photo = manifest["photo"][manifest[column].isna()].iloc[0]
+        raise CorrosegError(f"{options.data}: {photo.name} has no {column}. Fill that cell, or leave the row out.")
+    found = sorted(manifest[column].convert_dtypes().unique().tolist())  # folds that were 1.0 become 1
+    wrong = [part for part in found if not str(part).removesuffix(".0").isdigit()]
+    if wrong and not options.by_source:
+        raise CorrosegError(f"{options.data}: a fold is a whole number, but there is {wrong[0]!r}. Number them.")
+    return found
 
 
 if __name__ == "__main__":

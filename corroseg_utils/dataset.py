@@ -14,6 +14,7 @@ A manifest CSV adds whatever further columns it has (source, fold, ...).
 
 import hashlib
 import re
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -22,7 +23,8 @@ import numpy as np
 import pandas as pd
 
 from corroseg_utils.errors import CorrosegError
-from corroseg_utils.photos import PHOTO_SUFFIXES, read_mask, read_photo, resize_mask, resize_photo
+from corroseg_utils.photo_files import PHOTO_SUFFIXES
+from corroseg_utils.photos import read_mask, read_photo, resize_mask, resize_photo
 
 # A class index is a position in this tuple.
 CLASS_NAMES = ("background", "cor", "rus", "pit", "lom")
@@ -57,7 +59,7 @@ def read_data(path: Path | str) -> pd.DataFrame:
         The manifest (see the module's docstring). It is not checked yet: see `dataset_checks.checked`.
 
     Raises:
-        DataError: the path is none of these.
+        DataError: the path is none of these, or its table cannot be used (see the readers below).
     """
     path = Path(path)
     if path.is_file() and path.suffix.lower() == ".csv":
@@ -83,7 +85,7 @@ def read_2020(folder: Path | str) -> pd.DataFrame:
         DataError: the table is missing, lacks a column, or a row names no photo; or `split.csv` names a group twice.
     """
     folder = Path(folder)
-    table = _read_csv(folder / "support_dataset.csv", ["images_names", "mask_1"])
+    table = _read_names(folder / "support_dataset.csv", ["images_names", "mask_1"])
     photos = folder / "photos" if (folder / "photos").is_dir() else folder
     masks = folder / "masks" if (folder / "masks").is_dir() else folder
     slots = [column for column in table.columns if column.startswith("mask_")]
@@ -133,7 +135,7 @@ def read_manifest(csv: Path | str) -> pd.DataFrame:
         DataError: the file is missing, lacks a column, or a row names no image.
     """
     csv = Path(csv)
-    table = _read_csv(csv, ["image", "mask"])
+    table = _read_names(csv, ["image", "mask"])
     manifest = table.drop(columns=["image", "mask", "photo", "findings"], errors="ignore")
     manifest.insert(0, "photo", [csv.parent / name for name in table["image"]])
     jobs = pd.Series([job_of(photo.stem) for photo in manifest["photo"]], table.index, dtype=str)
@@ -210,6 +212,9 @@ def load_mask(photo: Path, findings: Sequence[Finding], size: tuple[int, int]) -
 
     Returns:
         uint8 (H, W) of class indices.
+
+    Raises:
+        PhotoError: a file cannot be read.
     """
     if not findings:
         return np.zeros(size[::-1], np.uint8)
@@ -244,18 +249,33 @@ def load_arrays(manifest: pd.DataFrame, size: int, binary: bool = True) -> tuple
     return photos, (masks > 0).astype(np.uint8) if binary else masks
 
 
-def _read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+def read_csv(path: Path, columns: Sequence[str], **options) -> pd.DataFrame:
+    """A CSV table with these columns, read by pandas with its `options`.
+
+    Raises:
+        DataError: the file is missing, is no table, has rows of unlike length, or lacks a column.
+    """
     if not path.is_file():
         raise DataError(f"{path}: there is no such table. Check the folder.")
     try:
-        # Names stay text: 007 is no 7, and NA no gap.
-        table = pd.read_csv(path, dtype=dict.fromkeys(("group", "source", "split", *columns), str),
-                            keep_default_na=False, na_values=[""])
-    except (ValueError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not a CSV table ({error}). Save it as comma-separated UTF-8 text.") from error
-    missing = [column for column in columns if column not in table]
-    if missing:
-        raise DataError(f"{path}: the column {missing[0]!r} is missing. Found: {', '.join(table.columns)}.")
+        with warnings.catch_warnings():
+            # A comma too many at the end of each row would move every cell one column to the left.
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            table = pd.read_csv(path, encoding="utf-8-sig", index_col=False, **options)
+    except Exception as error:  # pandas raises many kinds for what is not a table
+        raise DataError(f"{path}: not a CSV table ({error}). Save it as CSV in UTF-8, with as many cells in each row "
+                        "as in the first.") from error
+    if missing := [column for column in columns if column not in table]:
+        raise DataError(f"{path}: the column {missing[0]!r} is missing. Found: {', '.join(table.columns)}. Name the "
+                        "columns in the first row, separated by commas.")
+    return table
+
+
+def _read_names(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """A CSV table with these columns, the first of which may not be empty."""
+    # Names stay text: 007 is no 7, and NA no gap.
+    table = read_csv(path, columns, dtype=dict.fromkeys(("group", "source", "split", *columns), str),
+                     keep_default_na=False, na_values=[""])
     nameless = np.flatnonzero(table[columns[0]].isna()) + 1
     if len(nameless):
         raise DataError(f"{path}: {columns[0]!r} is empty in row {', '.join(map(str, nameless))} below the header. "
@@ -266,7 +286,7 @@ def _read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
 def _stored_split(folder: Path, groups: pd.Series) -> list[str]:
     if not (folder / "split.csv").is_file():
         return split_by_group(groups)
-    stored = _read_csv(folder / "split.csv", ["group", "split"]).set_index("group")["split"]
+    stored = _read_names(folder / "split.csv", ["group", "split"]).set_index("group")["split"]
     if stored.index.has_duplicates:
         raise DataError(f"{folder / 'split.csv'}: the group {stored.index[stored.index.duplicated()][0]!r} is listed "
                         "more than once. Keep one line of it.")

@@ -9,7 +9,8 @@ import pandas as pd
 from tqdm import tqdm
 
 from corroseg_utils.dataset import CLASS_NAMES, SPLITS, DataError, Finding, parse_finding
-from corroseg_utils.photos import PHOTO_SUFFIXES, PhotoError, read_mask, read_photo
+from corroseg_utils.photo_files import PHOTO_SUFFIXES
+from corroseg_utils.photos import PhotoError, read_mask, read_photo
 
 
 class Problem(NamedTuple):
@@ -54,7 +55,7 @@ def check_data(manifest: pd.DataFrame, progress: bool = False) -> tuple[list[Pro
     Found are: missing, empty, truncated and unreadable files; masks whose size differs from the photo's; masks with
     unexpected values; unknown classes; photos listed twice; two photos of one name (letter case aside, as on the
     disks of Windows and macOS); masks that belong to another photo; files of the folder that no row names; split
-    names other than train, validation and test.
+    names other than train, validation and test; groups that a split divides.
 
     Returns:
         The problems, and the positions of the rows that have one.
@@ -63,9 +64,13 @@ def check_data(manifest: pd.DataFrame, progress: bool = False) -> tuple[list[Pro
     stems = Counter(photo.stem.lower() for photo in manifest["photo"])
     paths = Counter(manifest["photo"])
     masks = Counter(finding.path for findings in manifest["findings"] for finding in findings)
+    splits = manifest.groupby("group")["split"].nunique()
     rows = manifest.to_dict("records")
     for position, row in enumerate(tqdm(rows, "checking", disable=not progress)):
         found = list(_row_problems(row))
+        if splits.get(row["group"], 0) > 1:
+            found.append(Problem(row["photo"], f"its group {row['group']!r} is in more than one split",
+                                 "Give all photos of a group the same split"))
         if paths[row["photo"]] > 1:
             found.append(Problem(row["photo"], "the photo is listed more than once", "Keep one row of the table"))
         elif "layout" in manifest.attrs and stems[row["photo"].stem.lower()] > 1:

@@ -72,14 +72,17 @@ def write_exact_masks(segmenter: Segmenter, manifest: pd.DataFrame, out: Path, p
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m corroseg_utils.exact_masks", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path, metavar="DATA")
+    parser.add_argument("data", type=Path, metavar="DATA", help="photos with outlines, a data set as for `train`")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder")
     parser.add_argument("--source", metavar="S", help="use only this source of the data")
     parser.add_argument("--model", type=Path, metavar="PATH", help="an exact model; that of `report` by default")
     options = parser.parse_args()
     manifest = read_data(options.data)
     if options.source:
-        manifest = only_source(manifest, options.source)
+        try:
+            manifest = only_source(manifest, options.source)
+        except DataError as error:
+            raise DataError(f"{options.data}: {error}") from error
     segmenter = load_segmenter(options.model, exact=True)
     write_exact_masks(segmenter, checked(manifest, progress=True), options.out, progress=True)
     print(f"The data set is {options.out / 'manifest.csv'}")

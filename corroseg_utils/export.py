@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from corroseg_utils import DATA, __version__
+from corroseg_utils import DATA, WEIGHTS, __version__
 from corroseg_utils.errors import CorrosegError
 from corroseg_utils.litert import with_about
 from corroseg_utils.photos import read_photo, write_whole
@@ -57,7 +57,8 @@ def export(out: Path | str, model: Path | str = SHIPPED, size: int | None = None
     size = size or about["size"]
     photos = calibration_photos(calibration, size) if quantize == "int8" else None
     flatbuffer = convert(build_model(model, size, style), size, quantize, photos)
-    about = {"licence": "MIT", **about, "size": size, "quantize": quantize, "version": __version__}
+    licence = {"licence": "MIT"} if Path(model).resolve().parent == WEIGHTS.resolve() else {}  # ours; yours is yours
+    about = {**licence, **about, "size": size, "quantize": quantize, "version": __version__}
     write_whole(out, lambda file: file.write(with_about(flatbuffer, about)))
     return about
 
@@ -102,10 +103,13 @@ def calibration_photos(data: Path | str, size: int) -> np.ndarray:
     """Training photos, spread evenly over the list, as the model sees them: uint8 (N, size, size, 3).
 
     Raises:
-        CorrosegError: there are fewer than CALIBRATION.
+        CorrosegError: there are fewer than CALIBRATION, or those of the repository are asked for and not there.
     """
     from corroseg_utils.dataset import read_data
 
+    if data == DATA and not DATA.is_dir():
+        raise CorrosegError("int8 needs training photos to set its ranges, and those of the repository are not here. "
+                            "Name a data set with --calibration, or take --quantize weights.")
     manifest = read_data(data)
     photos = list(manifest["photo"][manifest["split"] == "train"])
     if len(photos) < CALIBRATION:

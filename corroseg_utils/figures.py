@@ -74,7 +74,8 @@ def show_overlays(photos: Sequence[np.ndarray], masks: Sequence[np.ndarray], tit
 
 
 def plot_history(history: pd.DataFrame) -> Figure:
-    """Training curves: loss and IoU, for training and validation, from the table that `training.train` returns."""
+    """Training curves: loss and IoU, for training and validation, from the table that `training.train` returns after a
+    training with validation pairs."""
     figure, axes = plt.subplots(1, 2, figsize=(8, 3), dpi=DPI, layout="constrained")
     for axis, name in zip(axes, ("loss", "iou"), strict=True):
         axis.plot(history["epoch"], history[name], "o-", label="training")

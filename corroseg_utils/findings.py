@@ -13,7 +13,8 @@ ODDS_FACTOR = 3.0
 
 
 class Region(NamedTuple):
-    """One connected region: its number in the label image, area in pixels, box as x, y, width, height."""
+    """One connected region: its number in the label image, area in pixels, box as x, y, width, height, class, and
+    mean probability of corrosion, 0 to 1."""
 
     label: int
     area: int

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from corroseg_utils.dataset import SPLITS, DataError, read_data
+from corroseg_utils.dataset_checks import checked
 from corroseg_utils.errors import exit_code
 from corroseg_utils.evaluation import predict
 from corroseg_utils.findings import corroded_share, mark
@@ -100,7 +101,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, metavar="PATH", help="a model file; that of `report` by default")
     parser.add_argument("--tune", action="store_true", help="choose threshold and sureness on the validation photos")
     options = parser.parse_args()
-    manifest, segmenter = read_data(options.data), load_segmenter(options.model, exact=True)
+    manifest, segmenter = checked(read_data(options.data)), load_segmenter(options.model, exact=True)
     parts = dict(list(manifest.groupby("split")))
     missing = {options.split, *(["validation"] if options.tune else [])} - set(parts)
     if missing:

@@ -92,6 +92,7 @@ def inspect(photo: ReadPhoto, seen: Seen, threshold: float, surface: Surface,
         "findings": findings,
         "rest": {"regions": len(regions) - listed, "area_percent": round(sum(percents[listed:]), 6)},
         "segmentations": [*segmentations, rest],
+        "rest_box": _full_box((x, y, width, height), mask.shape, full_size),
         "photo_crc32": zlib.crc32(np.ascontiguousarray(photo.pixels)),
     }
     return result, page_pictures(photo.pixels, classes, names)
@@ -112,20 +113,24 @@ class _Rows(NamedTuple):
 
 
 def _finding(number: int, region: Region, percent: float, segmentation: dict, shape: tuple[int, int]) -> dict:
-    x, y, width, height = region.box
-    full_height, full_width = segmentation["size"]
-    left, right = _scaled(x, shape[1], full_width), _scaled(x + width, shape[1], full_width)
-    top, bottom = _scaled(y, shape[0], full_height), _scaled(y + height, shape[0], full_height)
     return {
         "finding": number, "class": region.name, "area_pixels": sum(segmentation["counts"][1::2]),
-        "area_percent": round(percent, 6), "box": [left, top, right - left, bottom - top],
+        "area_percent": round(percent, 6), "box": _full_box(region.box, shape, segmentation["size"]),
         "confidence": round(region.confidence, 4),
     }
 
 
+def _full_box(box: tuple[int, int, int, int], shape: tuple[int, int], full: tuple[int, int]) -> list[int]:
+    """Box x, y, width, height at the working size `shape` = (height, width), as a box at the full size."""
+    x, y, width, height = box
+    left, right = _scaled(x, shape[1], full[1]), _scaled(x + width, shape[1], full[1])
+    top, bottom = _scaled(y, shape[0], full[0]), _scaled(y + height, shape[0], full[0])
+    return [left, top, right - left, bottom - top]
+
+
 def _scaled(position: int, working: int, full: int) -> int:
-    """First full-size pixel whose nearest working pixel is `position` or a later one: ceil(position
-    full/working)."""
+    """First full-size pixel whose nearest working pixel is `position` or a later one, the ceiling of
+    position * full / working."""
     return -(-position * full // working)
 
 

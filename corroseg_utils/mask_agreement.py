@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from corroseg_utils.dataset import load_pair, read_data
+from corroseg_utils.dataset_checks import checked
 from corroseg_utils.errors import CorrosegError, exit_code
 from corroseg_utils.evaluation import COUNTS, pooled_scores
 from corroseg_utils.metrics import bootstrap_interval, confusion, corrosion_iou, interval_text
@@ -118,7 +119,7 @@ def _pair(row: dict, segmenter: Segmenter | None) -> tuple[np.ndarray, np.ndarra
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m corroseg_utils.mask_agreement", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path, metavar="DATA")
+    parser.add_argument("data", type=Path, metavar="DATA", help="the manifest CSV of the real photos")
     parser.add_argument("--model", type=Path, default=SHIPPED, metavar="PATH",
                         help="a model file; the shipped model by default")
     parser.add_argument("--json", action="store_true", help="print all scores as JSON")
@@ -127,7 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _print_agreement(options: argparse.Namespace) -> None:
-    manifest, scenes = read_data(options.data), [line.split() for line in SCENES.strip().splitlines()]
+    manifest, scenes = checked(read_data(options.data)), [line.split() for line in SCENES.strip().splitlines()]
     by_source = {}
     for drawn_by, segmenter in (("people", None), ("model", load_segmenter(options.model))):
         cv2.setRNGSeed(0)  # RANSAC draws

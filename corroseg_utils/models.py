@@ -52,7 +52,7 @@ def edge_unet(size: int | None = None, classes: int = 2, alpha: float = 1.0,
             must keep to one of them: Keras 3.15 cannot upsample to a size that is open when it traces the call).
         classes: number of output channels; 2 for corrosion against background.
         alpha: width of the decoder and of the MobileNetV2 encoder, which has ImageNet weights for 0.35, 0.5, 0.75, 1.0,
-            1.3 and 1.4.
+            1.3 and 1.4, and weights of ours for 1.0 alone.
         encoder_weights: see `weights.load_encoder`.
 
     Returns:
@@ -60,6 +60,7 @@ def edge_unet(size: int | None = None, classes: int = 2, alpha: float = 1.0,
 
     Raises:
         ValueError: the size is not a multiple of 32.
+        ModelError: see `weights.load_encoder`.
     """
     pixels, skips, x = _encoder(size, alpha, rescale=True)
     width = 8 * round(8 * alpha)

@@ -3,6 +3,7 @@
 While the caller works on one photo the next is already being decoded. Needs Pillow and NumPy only.
 """
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -71,8 +72,9 @@ class PhotoReader:
         if self._process is None:
             context = multiprocessing.get_context("spawn")
             self._pipe, theirs = context.Pipe()
-            self._process = context.Process(target=_serve, args=(theirs, self.scale), daemon=True)
-            self._process.start()
+            process = context.Process(target=_serve, args=(theirs, self.scale), daemon=True)
+            process.start()
+            self._process = process
             theirs.close()
 
     def answer(self) -> ReadPhoto:
@@ -103,8 +105,8 @@ def _serve(pipe, scale: float | None) -> None:
     """The second process: answer paths with photos until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the caller's to handle
     warnings.simplefilter("ignore")
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # image libraries write about damaged files to stderr
     _limit_memory()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # image libraries write about damaged files to stderr
     while True:
         try:
             path = Path(pipe.recv())
@@ -150,4 +152,5 @@ def _limit_memory() -> None:
         return
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     limit = MEGABYTES_PER_PHOTO * 2**20
-    resource.setrlimit(resource.RLIMIT_AS, (limit if hard < 0 else min(limit, hard), hard))
+    with contextlib.suppress(ValueError, OSError):  # macOS knows the limit, and refuses to set it
+        resource.setrlimit(resource.RLIMIT_AS, (limit if hard < 0 else min(limit, hard), hard))

@@ -17,23 +17,14 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from corroseg_utils.errors import CorrosegError
+from corroseg_utils.photo_files import FOREIGN_SUFFIXES
 
-MASK_END, OVERLAY_END, SUMMARY = "_mask.png", "_overlay.jpg", "summary.csv"  # what `segment` writes
-SUMMARY_COLUMNS = ("photo", "mask", "width", "height", "corroded_percent", "seconds", "error")
-PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
-FOREIGN_SUFFIXES = {".heic", ".heif", ".avif", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2"}
-"""Photos of telephones and cameras that cannot be read here. They are listed as failed: what is passed over in silence
-counts as inspected."""
 _EXIF_ORIENTATION = 0x0112
+_TURNS = {2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+          5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
+          8: Image.Transpose.ROTATE_90}  # what makes a photo of this EXIF orientation upright
 _CHECKSUM = "corroseg crc32"  # name of the text in a mask
-
-
-def is_photo_file(path: Path) -> bool:
-    """Whether a name ends like a photo's; in FOREIGN_SUFFIXES only without a readable photo of the same stem beside it,
-    for many cameras write both."""
-    suffix = path.suffix.lower()
-    twins = (path.with_suffix(case(end)) for end in PHOTO_SUFFIXES for case in (str.lower, str.upper))
-    return suffix in PHOTO_SUFFIXES or (suffix in FOREIGN_SUFFIXES and not any(twin.is_file() for twin in twins))
+_OVERLAY = "corroseg overlay"  # comment in an overlay
 
 
 class PhotoError(CorrosegError):
@@ -121,16 +112,18 @@ def photo_size(path: Path | str) -> tuple[int, int]:
     return size if is_upright else _turned_size(size, orientation)
 
 
-def read_mask(path: Path | str, photo_path: Path | str | None = None) -> np.ndarray:
-    """Read a mask's raw values, turned upright together with its photo.
+def read_mask(path: Path | str, photo_path: Path | str | None = None, drawn_upright: bool = False) -> np.ndarray:
+    """Read a mask's raw values, as they lie on the upright photo.
 
-    A mask is drawn on the pixels as the camera stored them, so it needs the photo's EXIF rotation too. Some
-    annotation tools turn the photo before they draw: a mask whose size fits the upright photo only stays as it is.
+    A mask that is drawn on the pixels as the camera stored them needs the photo's EXIF rotation too. Some tools turn
+    the photo before they draw: a mask whose size fits the upright photo only stays as it is, and so does one that
+    `segment` wrote.
 
     Args:
         path: the mask file (grey, palette or 1-bit; colour files must have three equal channels, and
             what is transparent counts as 0).
         photo_path: the photo whose EXIF orientation applies; None when there is none to apply.
+        drawn_upright: believe that the mask lies on the upright photo where its size allows both.
 
     Returns:
         uint8 (height, width): the file's values, unscaled (1-bit files give 0 and 255).
@@ -141,7 +134,9 @@ def read_mask(path: Path | str, photo_path: Path | str | None = None) -> np.ndar
     image = _load(path)
     if photo_path is not None:
         size, orientation, is_upright = _header(photo_path)
-        if image.size == (_turned_size(size, orientation) if is_upright else size):
+        upright = size if is_upright else _turned_size(size, orientation)
+        drawn_upright |= _CHECKSUM in image.info
+        if image.size == _turned_size(upright, orientation) and not (drawn_upright and image.size == upright):
             image = _upright(image, orientation)
     if image.mode == "P":
         return np.asarray(image, dtype=np.uint8)
@@ -197,6 +192,20 @@ def write_jpeg(path: Path | str, photo: np.ndarray, quality: int = 90) -> None:
     write_whole(path, lambda file: Image.fromarray(photo).save(file, "JPEG", quality=quality))
 
 
+def write_overlay(path: Path | str, photo: np.ndarray) -> None:
+    """Write uint8 (H, W, 3) as JPEG with a comment, by which `is_overlay` knows it again."""
+    write_whole(path, lambda file: Image.fromarray(photo).save(file, "JPEG", quality=90, comment=_OVERLAY))
+
+
+def is_overlay(path: Path | str) -> bool:
+    """Whether a file is an overlay that `write_overlay` wrote."""
+    try:
+        with _explained(path), Image.open(path) as image:
+            return image.info.get("comment") == _OVERLAY.encode()
+    except PhotoError:
+        return False
+
+
 def copy_upright(photo: Path | str, copy: Path) -> Path:
     """Copy a photo for a mask that was made on the upright photo: one that its EXIF block turns is turned.
 
@@ -211,9 +220,8 @@ def copy_upright(photo: Path | str, copy: Path) -> Path:
         PhotoError: the file cannot be read.
     """
     copy.parent.mkdir(parents=True, exist_ok=True)
-    with Image.open(photo) as image:
-        is_upright = read_exif(image).get(0x0112, 1) == 1 and image.size == photo_size(photo)
-    if is_upright:
+    _, orientation, _ = _header(photo)
+    if orientation not in _TURNS:
         shutil.copyfile(photo, copy)
         return copy
     write_jpeg(copy.with_suffix(".jpg"), read_photo(photo), quality=95)
@@ -228,7 +236,10 @@ def write_whole(path: Path | str, write: Callable) -> None:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+    except PermissionError as error:  # it names the temporary file
+        raise PermissionError(error.errno, error.strerror, str(path)) from error
     try:
         with os.fdopen(handle, "wb") as file:
             write(file)
@@ -268,30 +279,6 @@ def _explained(path: Path | str) -> Iterator[None]:
                          "Copy it again from the camera, or leave it out") from error
 
 
-def holds_report(folder: Path) -> bool:
-    """Whether `report` has written, or is writing, into this folder: its pictures are no photos."""
-    if (folder / ".lock").is_file() and (folder / "photos").is_dir():
-        return True
-    findings = folder / "findings.json"
-    if not findings.is_file():
-        return False
-    with open(findings, "rb") as file:
-        return b'"schema": "corroseg-findings/' in file.read(100)  # what `report_files.write_report` writes first
-
-
-def is_result(path: Path) -> bool:
-    """Whether a file is a mask or an overlay that `segment` wrote, going by its name and the summary beside it."""
-    return path.name.endswith((MASK_END, OVERLAY_END)) and holds_summary(path.parent)
-
-
-def holds_summary(folder: Path) -> bool:
-    """Whether `segment` has written into this folder; a table of the user's may have the name of its summary."""
-    if not (folder / SUMMARY).is_file():
-        return False
-    with open(folder / SUMMARY, encoding="utf-8-sig", errors="replace") as file:  # a spreadsheet may have saved it
-        return {"photo", "corroded_percent"} <= set(file.readline().strip().split(","))
-
-
 def read_exif(image: Image.Image) -> Image.Exif:
     """The EXIF block of an image that was opened from a file, empty if there is none.
 
@@ -312,13 +299,6 @@ def _ends_with_pixels(path: str) -> bool:
             before, kind = kind, head[4:]
             file.seek(int.from_bytes(head[:4], "big") + 4, 1)
     return (before, kind) == (b"IDAT", b"IEND")
-
-
-def printable(text: str) -> str:
-    """Text that every file and terminal can take: bytes that are no UTF-8 become \\xNN, control characters
-    too."""
-    text = os.fsencode(text).decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _load(path: Path | str, at_least: int | None = None) -> Image.Image:
@@ -344,10 +324,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _upright(image: Image.Image, orientation: int) -> Image.Image:
-    turns = {2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
-             5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
-             8: Image.Transpose.ROTATE_90}
-    return image.transpose(turns[orientation]) if orientation in turns else image
+    return image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
 
 
 def _turned_size(size: tuple[int, int], orientation: int) -> tuple[int, int]:

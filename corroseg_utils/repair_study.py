@@ -267,7 +267,8 @@ def _read(path: Path) -> dict:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(prog="python -m corroseg_utils.repair_study", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", nargs="?", type=Path, default=DATA, help="a data set (default: the embedded one)")
     parser.add_argument("--out", type=Path, default=RESULTS, metavar="FILE",
                         help="results, read to resume and written after each run (default: the stored ones)")

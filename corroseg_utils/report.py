@@ -21,15 +21,17 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
+from corroseg_utils import option_values
 from corroseg_utils.assets import Entry, group_photos, list_photos, rows_without_photo
 from corroseg_utils.dataset import CLASS_NAMES
 from corroseg_utils.errors import EXIT_CODES, CorrosegError
 from corroseg_utils.inspection import PICTURES, Surface, inspect, look
+from corroseg_utils.photo_files import holds_report
 from corroseg_utils.photo_reader import SECONDS_PER_PHOTO, PhotoReader, ReadPhoto
-from corroseg_utils.photos import PhotoError, holds_report, read_mask, resize_mask, write_whole
+from corroseg_utils.photos import PhotoError, read_mask, resize_mask, write_whole
 from corroseg_utils.report_files import RESULTS, Report, write_report
 
-RESULT_FORMAT = 3  # raise it when results of an older version must not be used again
+RESULT_FORMAT = 4  # raise it when results of an older version must not be used again
 
 
 class Settings(NamedTuple):
@@ -57,8 +59,10 @@ def make_report(photos: Path | str, out: Path | str, segmenter, *, by: str = "jo
         photos, out: folders.
         segmenter: see segmenter.py.
         by: how photos belong to assets, see `group_photos`.
+        settings: threshold, scale and steel masks; by default the model's own threshold, whole views and no masks.
         seconds: limit for reading one photo.
         created: date of the report, now if None; the only time in its files.
+        quiet: show no progress.
 
     Returns:
         The report, with every photo that failed and its reason.
@@ -196,7 +200,7 @@ def _surface(entry: Entry, photo: ReadPhoto, steel: Path | None) -> Surface:
     pixels, kind = np.ones((height, width), bool), "photo"
     mask = _steel_mask(entry, steel)
     if mask:
-        kind, values = "steel mask", read_mask(mask, entry.path)
+        kind, values = "steel mask", read_mask(mask, entry.path, drawn_upright=True)
         if abs(values.shape[1] / values.shape[0] * photo.height / photo.width - 1) > 0.02:
             raise PhotoError(mask, f"its {values.shape[1]} x {values.shape[0]} pixels do not fit a photo of "
                              f"{photo.width} x {photo.height}", "Draw it on the upright photo")
@@ -244,10 +248,10 @@ def _only_run(out: Path) -> Iterator[None]:
             import fcntl
 
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with the process, however that ends
-        except ImportError:  # Windows: nothing to lock with, two runs at once stay the user's care
-            pass
-        except OSError as error:
+        except BlockingIOError as error:
             raise CorrosegError(f"{out}: another run is writing here. Wait, or choose another folder.") from error
+        except (ImportError, OSError):  # Windows, or a disk without locks: two runs at once stay the user's care
+            pass
         for half in [*out.glob(".writing-*"), *(out / "photos").glob(".writing-*")]:
             half.unlink()
         yield
@@ -265,12 +269,12 @@ def add_parser(subparsers) -> None:
     parser.add_argument("--model", type=Path, metavar="PATH",
                         help="a model file; by default the shipped one that learned to mark corroded metal alone, as "
                              "grades by area ask for (corroseg_exact)")
-    parser.add_argument("--threshold", type=float, metavar="T",
+    parser.add_argument("--threshold", type=option_values.inner_probability, metavar="T",
                         help="probability 0-1 from which a pixel is marked; the model's own by default")
-    parser.add_argument("--sure", type=float, metavar="P",
+    parser.add_argument("--sure", type=option_values.inner_probability, metavar="P",
                         help="probability 0-1 that a marked region must reach somewhere to count, which drops faint "
                         "marks on clean steel; no such demand by default")
-    parser.add_argument("--scale", type=float, metavar="S",
+    parser.add_argument("--scale", type=option_values.scale, metavar="S",
                         help="look at the photo tile by tile at this scale (0-1; 1 is full size, up to 25 megapixels), "
                         "which finds smaller damage on large photos, but misses damage that then looks larger than in "
                         "the training photos; by default the model sees the whole photo at once")
@@ -281,7 +285,7 @@ def add_parser(subparsers) -> None:
     parser.add_argument("--steel", type=Path, metavar="FOLDER",
                         help="folder of masks <photo name>.png, in the subfolders of the photos, above 0 where there "
                         "is steel: the area that counts; the whole photo by default")
-    parser.add_argument("--seconds", type=float, default=SECONDS_PER_PHOTO,
+    parser.add_argument("--seconds", type=option_values.seconds, default=SECONDS_PER_PHOTO,
                         help="limit for reading one photo, in seconds (default: %(default)g)")
     parser.set_defaults(run=_run)
 
@@ -289,12 +293,6 @@ def add_parser(subparsers) -> None:
 def _run(options: argparse.Namespace) -> int:
     from corroseg_utils.segmenter import load_segmenter
 
-    for name in ("threshold", "sure"):
-        value = getattr(options, name)
-        if value is not None and not 0 < value < 1:
-            raise CorrosegError(f"--{name} is {value}, but must lie between 0 and 1.")
-    if not options.seconds > 0:
-        raise CorrosegError(f"--seconds is {options.seconds:g}, but must be above 0.")
     if options.steel and not options.steel.is_dir():
         raise CorrosegError(f"{options.steel}: no such folder. --steel is the folder of the steel masks.")
     report = make_report(options.photos, options.out, load_segmenter(options.model, exact=True), by=options.assets,
@@ -303,6 +301,10 @@ def _run(options: argparse.Namespace) -> int:
     photos = [entry.path for entry in report.entries]
     for name in rows_without_photo(photos, options.photos, options.assets):
         print(f"{options.assets}: {name!r} names no photo in {options.photos}; the row was not used.", file=sys.stderr)
+    bare = [entry.name for entry in report.entries if options.steel and not _steel_mask(entry, options.steel)]
+    if bare:
+        print(f"{options.steel}: no steel mask for {len(bare)} of {len(photos)} photos, {bare[0]} among them; of these "
+              "the whole photo counts.", file=sys.stderr)
     for name, reason in report.failed.items():
         print(f"{name}: {reason}", file=sys.stderr)
     print(f"{len(report.entries) - len(report.failed)} of {len(report.entries)} photos inspected: "

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from corroseg_utils.annotations import AnnotationError, read_json
 from corroseg_utils.assets import Entry, csv_cell
 from corroseg_utils.dataset import CLASS_NAMES
 from corroseg_utils.grades import LIMITATIONS, grade
@@ -46,6 +47,19 @@ class Report(NamedTuple):
 RESULTS = ("findings.json", "findings.csv", "coco.json", "report.html")  # beside the folder photos
 
 
+def read_report(folder: Path | str) -> dict:
+    """What `report` wrote into a folder, the content of its findings.json (or of a file of that kind).
+
+    Raises:
+        AnnotationError: there is none, or it is of something else.
+    """
+    path = Path(folder) / "findings.json" if Path(folder).is_dir() else Path(folder)
+    content = read_json(path)
+    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
+        raise AnnotationError(f"{path}: not the findings.json of a report. Give the folder that `report` wrote.")
+    return content
+
+
 def write_report(report: Report) -> None:
     """Write all files of the report, each whole or not at all."""
     photos = [photo_record(entry, result) for entry, result in results(report)]
@@ -73,7 +87,7 @@ def photo_record(entry: Entry, result: dict) -> dict:
     """One photo as findings.json lists it."""
     about = {"photo": entry.name, "id": entry.key, "asset": entry.asset, "place": entry.place,
              "date": entry.date or result["date"], "fingerprint": fingerprint(result)}
-    own = ("made_from", "segmentations", "photo_crc32", "date")
+    own = ("made_from", "segmentations", "rest_box", "photo_crc32", "date")
     return about | {key: value for key, value in result.items() if key not in own}
 
 
@@ -130,14 +144,14 @@ def _write_csv(file: BinaryIO, photos: Iterable[dict]) -> None:
 def _write_coco(file: BinaryIO, report: Report) -> None:
     """COCO instances with exact run lengths at the photos' full size, written photo by photo.
 
-    Attribute "finding" is the number in the report; 0 are all regions too small to be listed, in one
-    annotation.
+    Attribute "finding" is the number in the report; 0 are all regions that are not listed, for they are too small or
+    too many, in one annotation.
     """
     images, number, separator = [], 0, ""
     file.write(b'{"annotations":[')
     for image, (entry, result) in enumerate(results(report), 1):
         images.append({"id": image, "file_name": entry.name, "width": result["width"], "height": result["height"]})
-        rest = {"finding": 0, "class": "cor", "box": [0, 0, result["width"], result["height"]], "confidence": None}
+        rest = {"finding": 0, "class": "cor", "box": result["rest_box"], "confidence": None}
         for finding, segmentation in zip([*result["findings"], rest], result["segmentations"], strict=True):
             area = sum(segmentation["counts"][1::2])
             if area == 0:

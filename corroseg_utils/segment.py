@@ -12,25 +12,26 @@ import numpy as np
 
 from corroseg_utils.errors import CorrosegError
 from corroseg_utils.overlay import overlay
-from corroseg_utils.photos import (
+from corroseg_utils.photo_files import (
     MASK_END,
     OVERLAY_END,
     PHOTO_SUFFIXES,
     SUMMARY,
     SUMMARY_COLUMNS,
-    PhotoError,
-    holds_report,
     holds_summary,
-    is_photo_file,
-    is_result,
+    photos_below,
+    printable,
+)
+from corroseg_utils.photos import (
+    PhotoError,
+    is_overlay,
     is_untouched_mask,
     photo_size,
-    printable,
     read_photo,
     resize_mask,
     resize_photo,
-    write_jpeg,
     write_mask,
+    write_overlay,
     write_whole,
 )
 from corroseg_utils.segmenter import READ_SIDE, Segmenter
@@ -85,24 +86,18 @@ def segment_photos(segmenter: Segmenter, photos: Sequence[Path], out: Path | str
     return rows
 
 
-def find_photos(paths: Iterable[Path | str], out: Path | str) -> list[Path]:
-    """All photos of the given files and folders, each once, sorted within a folder.
-
-    Masks and overlays of an earlier run are no photos, wherever it wrote them; nor are the pictures of a report.
+def find_photos(paths: Iterable[Path | str]) -> list[Path]:
+    """All photos of the given files and folders, each once, sorted within a folder (see `photos_below`).
 
     Raises:
-        CorrosegError: a path does not exist, or no photo is found.
+        CorrosegError: a path does not exist, a folder cannot be opened, or no photo is found.
     """
-    out, found = Path(out).resolve(), {}
+    found = {}
     for path in map(Path, paths):
         if not path.exists():
             raise CorrosegError(f"{path}: there is no such file or folder. Check the name.")
-        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-            ours = is_result(file) or file.name.endswith((MASK_END, OVERLAY_END)) and file.parent.resolve() == out
-            ours |= file != path and file.parent.name == "photos" and holds_report(file.parent.parent)
-            is_photo = is_photo_file(file) and not file.is_dir() and not ours
-            if is_photo or file == path:
-                found[file.resolve()] = file
+        for file in photos_below(path) if path.is_dir() else [path]:
+            found[file.resolve()] = file
     if not found:
         raise CorrosegError(f"No photo found in {', '.join(map(str, paths))}. "
                             f"Photos end in {', '.join(sorted(PHOTO_SUFFIXES))}.")
@@ -141,7 +136,7 @@ def _segment(segmenter: Segmenter, path: Path, out: Path, name: str, scale: floa
     photo = resize_photo(photo, scaled_size(photo.shape[1::-1], min(1, JPEG_SIDE / max(photo.shape[:2]))))
     opened = bands = None  # a large photo is let go before the mask is unpacked
     mask = np.unpackbits(packed, axis=1, count=width)
-    write_jpeg(out / f"{name}{OVERLAY_END}", overlay(photo, resize_mask(mask, photo.shape[1::-1])))
+    write_overlay(out / f"{name}{OVERLAY_END}", overlay(photo, resize_mask(mask, photo.shape[1::-1])))
     share = float(mask.mean())
     mask *= 255
     write_mask(out / f"{name}{MASK_END}", mask)
@@ -152,17 +147,18 @@ def _segment(segmenter: Segmenter, path: Path, out: Path, name: str, scale: floa
 def _only_results(out: Path, results: Sequence[Path]) -> None:
     """Check that whatever will be replaced was made by an earlier run, and that no mask was mended by hand since."""
     summary = out / SUMMARY
-    existing = [path for path in results if os.path.exists(path)]  # False, too, for a name that is too long
-    if not holds_summary(out):
-        if summary.exists():
-            existing.insert(0, summary)
-        if existing:
-            raise CorrosegError(f"{existing[0]}: this file is there already, and no {SUMMARY} of an earlier run says "
-                                "that it is a result. Give another folder with --out, or move the file.")
-    mended = [path for path in existing if path.name.endswith(MASK_END) and not is_untouched_mask(path)]
-    if mended:
-        raise CorrosegError(f"{mended[0]}: this mask was changed since a run wrote it, and would be replaced. "
-                            "Give another folder with --out, or move the file.")
+    if summary.exists() and not holds_summary(out):
+        raise CorrosegError(f"{summary}: this file is there already, and is no summary of an earlier run. Give another "
+                            "folder with --out, or move the file.")
+    for path in results:
+        if not os.path.exists(path):  # False, too, for a name that is too long
+            continue
+        if path.name.endswith(OVERLAY_END) and not is_overlay(path):
+            raise CorrosegError(f"{path}: this file is there already, and no run of this version wrote it. Give "
+                                "another folder with --out, or move the file.")
+        if path.name.endswith(MASK_END) and not is_untouched_mask(path):
+            raise CorrosegError(f"{path}: this mask was drawn or changed by hand, or is of an older version, and would "
+                                "be replaced. Give another folder with --out, or move the file.")
 
 
 def _write_summary(path: Path, rows: list[dict]) -> None:

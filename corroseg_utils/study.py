@@ -18,13 +18,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from corroseg_utils import DATA
+from corroseg_utils import DATA, option_values
 from corroseg_utils.cross_validate import held_out_counts, identity
-from corroseg_utils.errors import CorrosegError
+from corroseg_utils.errors import exit_code
 from corroseg_utils.evaluation import pooled_scores
 from corroseg_utils.photos import write_whole
 from corroseg_utils.reference import without_nan
-from corroseg_utils.training import same_as_stored
+from corroseg_utils.training import store_or_refuse
 
 RESULTS = DATA / "weights" / "training" / "study.json"
 START = ("--weights", "build/transfer/model.npz")
@@ -81,7 +81,7 @@ def run_study(data: Path, out: Path, variants: Sequence[str], folds: Sequence[in
         CorrosegError: a training failed, or `out` holds the trainings of other data.
     """
     results = results or out / "study.json"
-    same_as_stored(out / "settings.json", identity(data))
+    store_or_refuse(out / "settings.json", identity(data), "another manifest")
     rows = json.loads(results.read_text()) if results.is_file() else []
     for seed in seeds:  # all variants once before any a second time: the table is useful early
         for fold in folds:
@@ -123,23 +123,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("data", type=Path, nargs="?", metavar="DATA")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the trainings")
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS), metavar="V",
-                        help=f"of {', '.join(VARIANTS)} (default: all)")
+                        help=f"of {'; '.join(map(repr, VARIANTS))} (default: all)")
     parser.add_argument("--folds", type=int, nargs="+", default=[0], metavar="K", help="folds to hold out (default: 0)")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0], metavar="N", help="seeds to use (default: 0)")
+    parser.add_argument("--seeds", type=option_values.seed, nargs="+", default=[0], metavar="N",
+                        help="seeds to use (default: 0)")
     parser.add_argument("--results", type=Path, metavar="PATH",
                         help="JSON file of all rows (default: DIR/study.json; with --table: the study of the course)")
     parser.add_argument("--table", action="store_true", help="only print the table of the stored rows")
     options, further = parser.parse_known_args(arguments)
     if not options.table and (options.data is None or options.out is None):
         parser.error("give DATA and --out, or --table")
-    try:
-        rows = read_rows(options.results or RESULTS) if options.table else run_study(
-            options.data, options.out, options.variants, options.folds, options.seeds, further, options.results)
-    except (CorrosegError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return exit_code(lambda: _print_table(
+        read_rows(options.results or RESULTS) if options.table else run_study(
+            options.data, options.out, options.variants, options.folds, options.seeds, further, options.results)))
+
+
+def _print_table(rows: pd.DataFrame) -> None:
     print(study_table(rows).drop(columns="options").round(3).to_string(index=False))
-    return 0
 
 
 if __name__ == "__main__":

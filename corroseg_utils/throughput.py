@@ -87,7 +87,7 @@ def compare(manifest: pd.DataFrame, size: int = SIZE, seconds: float = 5.0) -> t
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m corroseg_utils.throughput", description=__doc__)
     parser.add_argument("data", nargs="?", default=DATA, help="a data set (default: the embedded one)")
     parser.add_argument("--size", type=int, default=SIZE, help="side of a pair in pixels (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=5.0, help="time for each (default: %(default)s)")

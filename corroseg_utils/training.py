@@ -280,16 +280,20 @@ class Checkpoint(keras.callbacks.Callback):
         return len(self.history) - self._best_epoch() >= self.patience
 
 
-def same_as_stored(path: Path, settings: dict) -> None:
-    """Store what makes a training what it is, or compare it with what is stored.
+def store_or_refuse(path: Path, settings: dict, other: str) -> None:
+    """Store what makes a run what it is, unless a run with other settings has stored its own there.
+
+    Args:
+        path: the JSON file.
+        settings: what makes the run what it is.
+        other: what there is if the settings differ, such as "a training with another recipe".
 
     Raises:
         TrainingError: other settings are stored there.
     """
     text = json.dumps(settings, indent=2) + "\n"
     if path.is_file() and path.read_text() != text:
-        raise TrainingError(f"{path} holds a training with another recipe, network, data or backend of Keras. Give "
-                            "a new folder, or remove this one to start afresh.")
+        raise TrainingError(f"{path} is of {other}. Give a new folder, or remove this one to start afresh.")
     write_whole(path, lambda file: file.write(text.encode()))
 
 
@@ -298,9 +302,10 @@ def _same_training(out: Path, recipe: Recipe, model: keras.Model, arrays: tuple[
     for array in arrays:
         data = zlib.crc32(np.ascontiguousarray(array), data)
     trained = sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
-    same_as_stored(out / "recipe.json",
-                   {**asdict(recipe), "network": model.name, "trained_parameters": trained, "data": data,
-                    "backend": keras.backend.backend()})
+    store_or_refuse(out / "recipe.json",
+                    {**asdict(recipe), "network": model.name, "trained_parameters": trained, "data": data,
+                     "backend": keras.backend.backend()},
+                    "a training with another recipe, network, data or backend of Keras")
 
 
 def _save_whole(model: keras.Model, path: Path) -> None:

@@ -1,6 +1,7 @@
 """From a manifest to a model file: what `python -m corroseg_utils train` does."""
 
 import time
+import zlib
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -14,8 +15,8 @@ from corroseg_utils.dataset import CLASS_NAMES, DataError, load_arrays
 from corroseg_utils.evaluation import best_threshold
 from corroseg_utils.mask_styles import with_styles
 from corroseg_utils.segmenter import Segmenter, keras_segmenter
-from corroseg_utils.training import Recipe, TrainingError, same_as_stored, train
-from corroseg_utils.weights import same_logits, save_model, start_from
+from corroseg_utils.training import Recipe, TrainingError, store_or_refuse, train
+from corroseg_utils.weights import load_weights, same_logits, save_model
 
 CLASSES = {"corrosion": ("background", "corrosion"), "damage": CLASS_NAMES,
            "condition": ("background", "fair", "poor", "severe")}
@@ -41,9 +42,8 @@ class Setup:
         freeze_encoder: train the decoder alone.
         train_batch_norm: let the encoder's batch norms learn too, see `models.set_encoder_trainable`.
         source_weights: how often to draw a training photo, by its source; 1 for a source that is not named.
-        close_gaps: radius in pixels of the gaps that are filled in all masks, see `augment.close_gaps`; for exact masks
-            when the model shall meet hand-drawn ones. Pixels of the masks as they are loaded: at `photo_size` for
-            training, at `view` for validation.
+        close_gaps: radius of the gaps that are filled in all masks, see `augment.close_gaps`, in pixels of photos of
+            `photo_size`; for exact masks when the model shall meet hand-drawn ones.
         mask_styles: sources that shall each have logits of their own (see the module `mask_styles`), with the threshold
             of each. None: `threshold`; without that the one with the highest IoU on the validation photos of the
             source, or 0.5 if there are none. The model draws as the first source does unless another is named. A source
@@ -84,14 +84,16 @@ def train_model(manifest: pd.DataFrame, out: Path | str, recipe: Recipe, setup: 
         The description stored in the model file.
 
     Raises:
-        DataError: a split is empty, a mask holds a class that the model shall not know, a named source is missing, or a
-            photo has no mask style where others have one.
-        TrainingError: `out` holds another training, the network of 2020 would be trained and used at two sizes or in
-            several mask styles, damage shall be pasted across styles, or a share of a model with other classes or
-            styles shall be kept.
+        DataError: a split is empty, no validation photo shows corrosion, a mask holds a class that the model shall not
+            know, a named source is missing, or a photo has no mask style where others have one.
+        TrainingError: `out` holds another training, the network of 2020 would be given a width, trained and used at two
+            sizes, or in several mask styles, damage shall be pasted across styles, or a share of a model with other
+            classes or styles shall be kept.
         ModelError: the weights to start from are missing, cannot be fetched, or belong to another network.
     """
     out, names, view = Path(out), CLASSES[setup.classes], setup.view or setup.photo_size
+    if setup.network == "unet_2020" and setup.alpha != 1:
+        raise TrainingError("unet_2020 has one width. Leave out --alpha, or --network unet_2020.")
     if setup.network == "unet_2020" and recipe.size != view:
         raise TrainingError(f"unet_2020 is made for one size, but crops are of {recipe.size} pixels and the view of "
                             f"{view}. Give --size and --view the same number, such as 128.")
@@ -118,12 +120,17 @@ def train_model(manifest: pd.DataFrame, out: Path | str, recipe: Recipe, setup: 
     else:
         model = models.edge_unet(None, len(names) * max(1, len(styles)), setup.alpha, encoder_weights)
     if setup.weights:
-        start_from(model, setup.weights, same)
+        load_weights(model, setup.weights, same)
     if setup.weights or encoder_weights or setup.freeze_encoder:  # else batch norms must find their own statistics
         models.set_encoder_trainable(model, not setup.freeze_encoder, setup.train_batch_norm)
     pairs = {split: _load_pairs(part, setup.photo_size if split == "train" else view, setup, styles)
              for split, part in parts.items()}
-    same_as_stored(out / "setup.json", asdict(setup))
+    if setup.validate and not (pairs["validation"][1] % len(names)).any():
+        raise DataError("No validation photo shows corrosion, so none can tell a good epoch from a bad one. Move a "
+                        "group that shows some to the split validation, or train on every photo (--all).")
+    checksum = {"weights_checksum": zlib.crc32(Path(setup.weights).read_bytes())} if setup.weights else {}
+    store_or_refuse(out / "setup.json", asdict(setup) | checksum,
+                    "a training with another setup, or from other weights")
     start = model.get_weights()
     train(model, pairs["train"], pairs.get("validation"), out, recipe, [EpochLine(recipe.epochs)], photo_weights,
           max(1, len(styles)))
@@ -133,7 +140,7 @@ def train_model(manifest: pd.DataFrame, out: Path | str, recipe: Recipe, setup: 
     about = {"network": setup.network, "alpha": setup.alpha, "classes": list(names), "size": view,
              "threshold": 0.5 if setup.threshold is None else setup.threshold, "version": __version__}
     photos = parts["validation"] if setup.validate and setup.threshold is None else manifest.iloc[:0]
-    gaps = setup.close_gaps / view
+    gaps = setup.close_gaps / setup.photo_size
     if styles:
         about["mask_styles"] = {
             style: setup.mask_styles[style] or _threshold(_one_style(model, about, position),
@@ -177,8 +184,8 @@ def _load_pairs(photos: pd.DataFrame, size: int, setup: Setup, styles: list[str]
         raise DataError(f"The mask of {photos['photo'].iloc[worst]} holds class {highest[worst]}, but "
                         f"{setup.classes!r} ends at {classes - 1}. Train {' or '.join(CLASSES)}, or use one source of "
                         "the data.")
-    if setup.close_gaps:
-        masks[:] = [close_gaps(mask, setup.close_gaps) for mask in masks]
+    if radius := round(setup.close_gaps * size / setup.photo_size):
+        masks[:] = [close_gaps(mask, radius) for mask in masks]
     if styles:
         masks = with_styles(masks, photos["source"].map(styles.index).to_numpy(), classes)
     return pixels, masks

@@ -8,9 +8,9 @@ import math
 from pathlib import Path
 from typing import NamedTuple
 
-from corroseg_utils.annotations import AnnotationError, read_json
 from corroseg_utils.assets import csv_cell
 from corroseg_utils.photos import write_whole
+from corroseg_utils.report_files import read_report
 
 STATES = {
     "new": "only in the later report", "gone": "only in the earlier report",
@@ -52,7 +52,7 @@ def compare(before: Path | str, after: Path | str) -> list[Trend]:
     Raises:
         AnnotationError: a file is missing or no report.
     """
-    sides = [{asset["asset"]: asset for asset in _read(path)["assets"]} for path in (before, after)]
+    sides = [{asset["asset"]: asset for asset in read_report(path)["assets"]} for path in (before, after)]
     trends = [Trend(name, _state(*(side.get(name) for side in sides)), *(side.get(name) for side in sides))
               for name in sorted(sides[0].keys() | sides[1].keys())]
     return sorted(trends, key=lambda trend: -trend.change)
@@ -60,7 +60,7 @@ def compare(before: Path | str, after: Path | str) -> list[Trend]:
 
 def differences(before: Path | str, after: Path | str) -> list[str]:
     """Why a change may not be one of the assets: other settings of the two reports, in words."""
-    old, new = (_settings(_read(path)) for path in (before, after))
+    old, new = (_settings(read_report(path)) for path in (before, after))
     return [f"{what} was {old[what]} and is {new[what]}" for what in old if old[what] != new[what]]
 
 
@@ -141,15 +141,6 @@ def _state(before: dict | None, after: dict | None) -> str:
     if new["corroded_percent"] < old["corroded_low"] and old["corroded_percent"] > new["corroded_high"]:
         return "shrank"
     return "same"
-
-
-def _read(path: Path | str) -> dict:
-    path = Path(path)
-    path = path / "findings.json" if path.is_dir() else path
-    content = read_json(path)
-    if not isinstance(content, dict) or content.get("schema") != "corroseg-findings/1":
-        raise AnnotationError(f"{path}: not the findings.json of a report. Give the folder that `report` wrote.")
-    return content
 
 
 def add_parser(subparsers) -> None:

@@ -54,7 +54,7 @@ def read_about(path: Path | str, style: str | None = None) -> dict:
     return about
 
 
-def mask_styles(path: Path | str) -> dict[str, float]:
+def styles_of(path: Path | str) -> dict[str, float]:
     """The styles in which a model draws masks, with the threshold of each; empty if it knows one alone.
 
     Raises:
@@ -63,29 +63,20 @@ def mask_styles(path: Path | str) -> dict[str, float]:
     return json.loads(str(_read(path)[_ABOUT])).get("mask_styles", {})
 
 
-def load_weights(model: keras.Model, path: Path | str) -> None:
-    """Fill a model with the weights of a file.
-
-    Raises:
-        ModelError: the file is no model file, or was made from another network.
-    """
-    _fill_all(model, _read(path), path)
-
-
-def start_from(model: keras.Model, path: Path | str, same_logits: bool = True) -> None:
+def load_weights(model: keras.Model, path: Path | str, with_logits: bool = True) -> None:
     """Fill a model with the weights of a file.
 
     Args:
         model: the network of the file, but for the number of its logits.
         path: the .npz file.
-        same_logits: False leaves out the last layers, for a file that knows other classes or styles.
+        with_logits: False leaves out the last layers, for a file that knows other classes or styles.
 
     Raises:
         ModelError: the file is no model file, or was made from another network.
     """
     entries = _read(path)
     for name, variable in _named_variables(model):
-        if same_logits or not name.startswith("logits"):
+        if with_logits or not name.startswith("logits"):
             _fill(name, variable, entries, path)
 
 
@@ -95,7 +86,7 @@ def same_logits(path: Path | str, classes: Sequence[str], styles: Sequence[str] 
     Raises:
         ModelError: the file is missing or is no model file.
     """
-    return read_about(path).get("classes") == list(classes) and list(mask_styles(path)) == list(styles)
+    return read_about(path).get("classes") == list(classes) and list(styles_of(path)) == list(styles)
 
 
 def build_model(path: Path | str, size: int | None = None, style: str | None = None) -> keras.Model:
@@ -122,7 +113,7 @@ def build_model(path: Path | str, size: int | None = None, style: str | None = N
     except KeyError as error:
         raise ModelError(f"{path}: its description lacks {error}. Write it with `corroseg_utils train`.") from error
     entries = _read(path)
-    styles = list(mask_styles(path))
+    styles = list(styles_of(path))
     if styles:
         entries = weights_of_style(entries, styles.index(about["mask_style"]), len(about["classes"]))
     _fill_all(model, entries, path)

@@ -6,6 +6,7 @@
 Each row of data/pretraining.csv is one training; those already there are not repeated. Draws data/pretraining.png.
 """
 
+import argparse
 import sys
 
 import keras
@@ -15,6 +16,7 @@ import pandas as pd
 
 from corroseg_utils import DATA
 from corroseg_utils.dataset import load_arrays, read_manifest
+from corroseg_utils.errors import exit_code
 from corroseg_utils.evaluation import evaluate
 from corroseg_utils.folds import hold_out_fold
 from corroseg_utils.models import edge_unet
@@ -84,4 +86,8 @@ def main(manifest_csv: str, rendered: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("manifest", help="manifest CSV of the real photos")
+    parser.add_argument("model", help="model file, trained on rendered photos alone")
+    options = parser.parse_args()
+    sys.exit(exit_code(lambda: main(options.manifest, options.model)))

@@ -7,12 +7,14 @@
 Prints IoU on all photos of one source, at thresholds known beforehand and at the one that is best on these very photos.
 """
 
+import argparse
 import sys
 
 import numpy as np
 
 from corroseg_utils.baselines import tune_colour_threshold
 from corroseg_utils.dataset import load_arrays, read_manifest
+from corroseg_utils.errors import exit_code
 from corroseg_utils.evaluation import predict, threshold_scores
 from corroseg_utils.metrics import confusion, corrosion_iou
 from corroseg_utils.segmenter import load_segmenter
@@ -37,4 +39,8 @@ def main(manifest_csv: str, model: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("manifest", help="manifest CSV of the real photos")
+    parser.add_argument("model", help="model file, trained on rendered photos alone")
+    options = parser.parse_args()
+    sys.exit(exit_code(lambda: main(options.manifest, options.model)))

@@ -214,7 +214,7 @@ def test_train_writes_a_model_that_the_other_commands_take(trained, shared_data_
 def test_another_training_in_the_same_folder_is_exit_code_2(trained, shared_data_2020, capsys):
     before = (trained / "model.npz").read_bytes()
     assert main(["train", str(shared_data_2020), "--out", str(trained), *TINY_TRAINING, "--patience", "1"]) == 2
-    assert "recipe.json holds a training with another recipe" in capsys.readouterr().err
+    assert "recipe.json is of a training with another recipe" in capsys.readouterr().err
     assert (trained / "model.npz").read_bytes() == before
 
 
@@ -258,7 +258,7 @@ def test_a_model_for_damage_classes_is_scored_class_by_class(shared_data_2020, t
     text = capsys.readouterr().out
     assert "mean IoU" in text and "lom" in text
     assert main(["train", str(shared_data_2020), "--out", str(out), *TINY_TRAINING]) == 2
-    assert "setup.json holds a training with another" in capsys.readouterr().err
+    assert "setup.json is of a training with another" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -322,7 +322,7 @@ def test_a_file_where_a_folder_is_needed_is_named(red_model, data_2020, tmp_path
 def test_a_number_with_a_comma_is_explained(capsys):
     with pytest.raises(SystemExit):
         main(["segment", "photo.jpg", "--out", "out", "--threshold", "0,45"])
-    assert "0,45 is no number between 0 and 1, such as 0.45" in capsys.readouterr().err
+    assert "0,45 is no number, such as 0.45" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("scale", ["0", "0.001"])
@@ -362,6 +362,64 @@ def test_a_share_of_the_start_is_kept(shared_data_2020, model_file, tmp_path, mo
     assert "Give both" in capsys.readouterr().err
     assert main([*command, "--weights", str(model_file), "--out", str(tmp_path), "--classes", "damage"]) == 2
     assert "knows other classes" in capsys.readouterr().err
+
+
+def test_weights_that_changed_are_another_start(shared_data_2020, model_file, tmp_path, capsys):
+    from corroseg_utils.weights import build_model, save_model
+
+    start = tmp_path / "start.npz"
+    start.write_bytes(model_file.read_bytes())
+    command = ["train", str(shared_data_2020), *TINY_TRAINING[2:], "--alpha", "0.35", "--all", "--weights", str(start),
+               "--out", str(tmp_path / "out")]
+    assert main(command) == 0
+    model = build_model(model_file)
+    model.set_weights([weights + 1 for weights in model.get_weights()])
+    save_model(start, model, {key: value for key, value in read_about(model_file).items()})
+    assert main(command) == 2
+    assert "setup.json is of a training with another setup, or from other weights" in capsys.readouterr().err
+
+
+def test_validation_photos_without_corrosion_choose_nothing(tmp_path, capsys):
+    rows = ["image,mask,split"]
+    for number, value in enumerate((1, 1, 1, 0, 0)):
+        write_jpeg(tmp_path / "data" / f"{number}.jpg", np.zeros((32, 32, 3), np.uint8))
+        write_png(tmp_path / "data" / f"{number}.png", np.full((32, 32), value, np.uint8))
+        rows.append(f"{number}.jpg,{number}.png,{'train' if value else 'validation'}")
+    (tmp_path / "data" / "m.csv").write_text("\n".join(rows))
+    command = ["train", str(tmp_path / "data" / "m.csv"), "--out", str(tmp_path / "out"), *TINY_TRAINING]
+    assert main(command) == 2
+    assert "m.csv: No validation photo shows corrosion" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "model.npz").exists()
+
+
+def test_the_network_of_2020_has_one_width(shared_data_2020, tmp_path, capsys):
+    command = ["train", str(shared_data_2020), "--out", str(tmp_path), *TINY_TRAINING, "--network", "unet_2020"]
+    assert main([*command, "--alpha", "0.5"]) == 2
+    assert "unet_2020 has one width. Leave out --alpha" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("option", "value", "words"), [
+    ("--seed", "-1", "-1 is not from 0 to 4294967295"), ("--seed", "x", "x is no whole number, such as 0"),
+    ("--learning-rate", "abc", "abc is no number, such as 0.45"), ("--epochs", "1.5", "1.5 is no whole number"),
+    ("--steps", "0", "0 is below 1"), ("--size", "100", "100 is no multiple of 32"),
+    ("--source-weights", "web=x", "web=x is not like web=0.5"), ("--source-weights", "web", "web is not like web=0.5"),
+    ("--mask-styles", "web=2", "web=2 is not like web, or web=0.4")])
+def test_values_of_options_are_explained(option, value, words, capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "data", "--out", "out", option, value])
+    assert words in capsys.readouterr().err
+
+
+def test_a_folder_without_the_right_to_write_is_named(red_model, shared_data_2020, tmp_path, monkeypatch, capsys):
+    import errno
+    import tempfile
+
+    def refuse(dir, prefix):  # rights do not bind whoever runs the tests as root
+        raise PermissionError(errno.EACCES, "Permission denied", f"{dir}/{prefix}xyz")
+
+    monkeypatch.setattr(tempfile, "mkstemp", refuse)
+    assert main(["segment", str(shared_data_2020 / "photos"), "--out", str(tmp_path)]) == 2
+    assert f"error: {tmp_path / 'summary.csv'}: you have no right to read or write this" in capsys.readouterr().err
 
 
 def test_a_threshold_that_is_given_stays(shared_data_2020, tmp_path, capsys):

@@ -25,7 +25,8 @@ def data(tmp_path_factory):
     """A manifest CSV of one small photo of each of some rendered jobs: two folds, two sources."""
     folder = tmp_path_factory.mktemp("cross") / "data"
     rows = []
-    for number, row in enumerate(read_data(DATA).drop_duplicates("group").head(JOBS).to_dict("records")):
+    corroded = read_data(DATA).loc[lambda manifest: manifest["findings"].astype(bool)]
+    for number, row in enumerate(corroded.drop_duplicates("group").head(JOBS).to_dict("records")):
         photo, mask = load_pair(row)
         write_jpeg(folder / f"{number}.jpg", resize_photo(photo, (64, 48)))
         write_png(folder / f"{number}.png", resize_mask((mask > 0).astype(np.uint8), (64, 48)))
@@ -51,6 +52,12 @@ def quick(monkeypatch, model_file):
 
     monkeypatch.setattr(cli, "main", train)
     return asked
+
+
+def test_a_stop_by_hand_is_no_failed_training(data, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(cli, "main", lambda arguments: 130)
+    assert main([str(data), "--out", str(tmp_path / "out"), *TINY]) == 130
+    assert "failed" not in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -91,12 +98,12 @@ def test_what_is_done_is_not_done_again(data, tmp_path, quick):
 def test_other_options_in_the_same_folder_are_refused(data, tmp_path, quick, capsys):
     assert main([str(data), "--out", str(tmp_path)]) == 0
     assert main([str(data), "--out", str(tmp_path), "--epochs", "3"]) == 2
-    assert "run.json holds a training with another recipe" in capsys.readouterr().err
+    assert "run.json is of another manifest, part or other options" in capsys.readouterr().err
 
 
 def test_scores_of_other_options_are_not_taken_for_these(data, tmp_path, quick):
     held_out_counts(data, tmp_path, 0, ["--epochs", "3"])
-    with pytest.raises(TrainingError, match=r"run\.json holds a training with another recipe"):
+    with pytest.raises(TrainingError, match=r"run\.json is of another manifest"):
         held_out_counts(data, tmp_path, 0, ["--epochs", "99"])
 
 
@@ -130,7 +137,7 @@ def test_scores_of_other_data_are_not_taken_for_these(data, tmp_path, quick, cap
     other = tmp_path / "other" / data.name
     other.write_text(data.read_text().replace("job0", "jobx"))
     assert main([str(other), "--out", str(tmp_path / "out")]) == 2
-    assert "run.json holds a training with another" in capsys.readouterr().err
+    assert "run.json is of another" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("column", "options"), [("fold", []), ("source", ["--by-source"])])
@@ -217,7 +224,7 @@ def test_a_study_adds_what_is_missing(data, tmp_path, quick, monkeypatch):
     assert len(quick) == 5  # other options are another row
     other = data.with_name("other.csv")
     other.write_text(data.read_text().replace("job0", "jobx"))
-    with pytest.raises(TrainingError, match="settings.json holds a training with another"):
+    with pytest.raises(TrainingError, match="settings.json is of another manifest"):
         study.run_study(other, tmp_path / "out", ["plain"], [0], [0])
     study.run_study(other, tmp_path / "new", ["plain"], [0], [0])
     assert len(json.loads((tmp_path / "new" / "study.json").read_text())) == 1  # no row of other data is taken over

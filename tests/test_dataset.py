@@ -103,6 +103,19 @@ def test_a_group_named_as_pandas_names_a_gap_is_a_group(tmp_path):
     assert [len(findings) for findings in manifest["findings"]] == [1, 0, 0] and manifest["fold"].isna().sum() == 1
 
 
+@pytest.mark.parametrize(("name", "header", "row"), [
+    ("m.csv", "image,mask", "a.jpg,_cor1_a.png"),
+    ("support_dataset.csv", "images_names,mask_1,mask_2,mask_3,mask_4", "a,_cor1_a,nothing,nothing,nothing")])
+def test_a_comma_too_many_does_not_move_the_columns(tmp_path, name, header, row):
+    path = tmp_path / name if name == "m.csv" else tmp_path
+    (tmp_path / name).write_text(f"{header}\n{row},\n{row},\n")
+    for photo in read_data(path).to_dict("records"):
+        assert photo["photo"].stem == "a" and [finding.path.name for finding in photo["findings"]] == ["_cor1_a.png"]
+    (tmp_path / name).write_text(f"{header}\n{row},more\n")
+    with pytest.raises(DataError, match=f"{name}: not a CSV table .* with as many cells in each row as in the first"):
+        read_data(path)
+
+
 def test_a_manifest_csv_may_bring_its_split(tmp_path):
     (tmp_path / "m.csv").write_text("image,mask,split\nCDM_1_a.jpg,a.png,test\nCDM_1_b.jpg,b.png,validation\n")
     manifest = read_manifest(tmp_path / "m.csv")
@@ -114,7 +127,7 @@ def test_a_manifest_csv_may_bring_its_split(tmp_path):
     ("image,group\na.jpg,1\n", "the column 'mask' is missing. Found: image, group"),
     ("image,mask\na.jpg,a.png\n,b.png\n", "'image' is empty in row 2 below the header"),
     ("", "not a CSV table"),
-    ("image,mask\n\xe9.jpg,a.png\n", "Save it as comma-separated UTF-8"),
+    ("image,mask\n\xe9.jpg,a.png\n", "Save it as CSV in UTF-8"),
 ])
 def test_a_table_that_cannot_be_used_is_named(tmp_path, text, words):
     (tmp_path / "m.csv").write_bytes(text.encode("latin-1"))

@@ -193,3 +193,13 @@ def test_a_manifest_csv_with_one_mask_for_two_photos(tmp_path):
     (tmp_path / "m.csv").write_text("image,mask\nimages/a.png,masks/a.png\nimages/b.png,masks/a.png\n")
     problems, bad = check_data(read_data(tmp_path / "m.csv"))
     assert bad == {0, 1} and all("rows of several photos" in problem.what for problem in problems)
+
+
+def test_a_group_that_a_split_divides_is_named(tmp_path):
+    for name in "abc":
+        write_png(tmp_path / f"{name}.png", np.zeros((4, 4, 3), np.uint8))
+    (tmp_path / "m.csv").write_text("image,mask,group,split\na.png,,tank,train\nb.png,,tank,test\nc.png,,pipe,train\n")
+    problems, bad_rows = check_data(read_data(tmp_path / "m.csv"))
+    assert [(problem.path.name, problem.what) for problem in problems] == [
+        (name, "its group 'tank' is in more than one split") for name in ("a.png", "b.png")]
+    assert bad_rows == {0, 1}

@@ -8,7 +8,10 @@ import pytest
 from edge_models import EXPORTED, SIZE, small_photos
 
 from corroseg_utils import DATA
+from corroseg_utils import export as export_module
 from corroseg_utils.cli import main
+from corroseg_utils.errors import CorrosegError
+from corroseg_utils.export import export
 from corroseg_utils.litert import load_interpreter, partitions, read_about
 from corroseg_utils.metrics import confusion, corrosion_iou
 from corroseg_utils.segmenter import load_segmenter
@@ -63,6 +66,17 @@ def test_description_is_inside_and_any_unzip_reads_it(exported):
     assert about["size"] == SIZE and about["classes"] == ["background", "corrosion"] and about["threshold"] == 0.5
     assert about["quantize"] == "int8" and about["licence"] and about["version"]
     assert json.loads(zipfile.ZipFile(exported["int8"]).read("about.json")) == about
+
+
+def test_the_licence_of_a_model_is_not_ours_to_give(model_file, tmp_path):
+    assert "licence" not in export(tmp_path / "mine.tflite", model_file)
+
+
+def test_int8_without_the_repository_asks_for_photos(tmp_path, monkeypatch, model_file):
+    monkeypatch.setattr(export_module, "DATA", tmp_path / "data")
+    with pytest.raises(CorrosegError, match="Name a data set with --calibration, or take --quantize weights"):
+        export(tmp_path / "a.tflite", model_file, quantize="int8", calibration=tmp_path / "data")
+    assert not (tmp_path / "a.tflite").exists()
 
 
 def test_quantised_files_are_smaller(exported):

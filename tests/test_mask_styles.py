@@ -12,7 +12,7 @@ from corroseg_utils.losses import CrossEntropyDice
 from corroseg_utils.mask_styles import OwnStyleIoU, OwnStyleLoss, own_style, weights_of_style, with_styles
 from corroseg_utils.photos import write_jpeg, write_png
 from corroseg_utils.segmenter import load_segmenter
-from corroseg_utils.weights import build_model, mask_styles, read_about, same_logits, save_model, start_from
+from corroseg_utils.weights import build_model, load_weights, read_about, same_logits, save_model, styles_of
 
 MASKS = np.array([[[0, 1], [0, 0]], [[0, 0], [1, 1]]], np.uint8)
 TINY = ["--encoder-weights", "none", "--alpha", "0.35", "--photo-size", "32", "--size", "32", "--epochs", "1",
@@ -104,12 +104,12 @@ def test_a_file_draws_in_the_style_that_is_named(styled):
     assert load_segmenter(path).mask(photo).mean() == 0 and load_segmenter(path, style="b").mask(photo).all()
     assert read_about(path)["mask_style"] == "a" and read_about(path)["threshold"] == 0.4
     assert read_about(path, "b")["threshold"] == 0.7
-    assert mask_styles(path) == {"a": 0.4, "b": 0.7} and build_model(path).output_shape[-1] == 2
+    assert styles_of(path) == {"a": 0.4, "b": 0.7} and build_model(path).output_shape[-1] == 2
 
 
 def test_the_description_fits_the_model_of_one_style(styled, tmp_path):
     save_model(tmp_path / "b.npz", build_model(styled[0], style="b"), read_about(styled[0], "b") | {"threshold": 0.6})
-    assert not mask_styles(tmp_path / "b.npz") and load_segmenter(tmp_path / "b.npz").threshold == 0.6
+    assert not styles_of(tmp_path / "b.npz") and load_segmenter(tmp_path / "b.npz").threshold == 0.6
     assert load_segmenter(tmp_path / "b.npz").mask(np.zeros((64, 64, 3), np.uint8)).all()
 
 
@@ -129,9 +129,9 @@ def test_a_start_keeps_the_styles(styled, model_file):
 
     path, model = styled
     again = edge_unet(None, 4, 0.35, None)
-    start_from(again, path)
+    load_weights(again, path)
     assert again.get_layer("logits_quarter").get_weights()[1].tolist() == [99, 0, 0, 99]
-    start_from(again, model_file, same_logits=False)  # knows one style: its encoder and decoder are taken alone
+    load_weights(again, model_file, with_logits=False)  # knows one style: its encoder and decoder are taken alone
     assert again.get_layer("logits_quarter").get_weights()[1].tolist() == [99, 0, 0, 99]
     taken, kept = (net.get_layer("Conv1").get_weights()[0] for net in (again, build_model(model_file)))
     assert np.array_equal(taken, kept)
@@ -160,7 +160,7 @@ def test_trained_segmented_and_scored_by_commands(data, tmp_path, capsys):
     command = ["train", str(data), *TINY, "--out", str(tmp_path), "--all", "--mask-styles", "b=0.3", "a"]
     assert cli.main([*command, "--threshold", "0.6"]) == 0
     model = str(tmp_path / "model.npz")
-    assert mask_styles(model) == {"b": 0.3, "a": 0.6}
+    assert styles_of(model) == {"b": 0.3, "a": 0.6}
     assert build_model(model, style="a").output_shape[-1] == 2
     assert cli.main(["segment", str(data.parent / "0.jpg"), "--out", str(tmp_path / "masks"), "--model", model,
                      "--style", "a"]) == 0
@@ -178,7 +178,7 @@ def test_a_source_held_out_has_no_style_of_its_own(data, tmp_path, monkeypatch):
     for held_out, left in ("ab", "ba"):
         assert cli.main(["train", str(data), *TINY, "--out", str(tmp_path / held_out), "--all", "--mask-styles", "a",
                          "b", "--held-out-source", held_out]) == 0
-        assert list(mask_styles(tmp_path / held_out / "model.npz")) == [left]
+        assert list(styles_of(tmp_path / held_out / "model.npz")) == [left]
         assert stored["labels"].max() == 1
     (segmenter, photos), = cross_validate._by_style(tmp_path / "b" / "model.npz", pd.DataFrame({"source": ["b", "b"]}))
     assert segmenter.about["mask_style"] == "a" and len(photos) == 2
@@ -198,7 +198,7 @@ def test_a_threshold_is_chosen_for_each_style_on_its_own_photos(data, tmp_path, 
     for style, (logits, _) in zip("ab", asked, strict=True):
         own = load_segmenter(tmp_path / "model.npz", style=style).logits(np.zeros((1, 32, 32, 3), np.uint8))
         np.testing.assert_allclose(logits, own, rtol=0.02, atol=0.01)
-    assert mask_styles(tmp_path / "model.npz") == {"a": 0.25, "b": 0.5}
+    assert styles_of(tmp_path / "model.npz") == {"a": 0.25, "b": 0.5}
 
 
 def test_what_cannot_be_trained_is_said(data, styled, model_file, tmp_path, capsys):

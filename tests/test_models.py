@@ -253,7 +253,7 @@ def test_a_whole_network_starts_from_a_file(edge_network, model_file):
     same, other = models.edge_unet(None, 2, 0.35, None), models.edge_unet(None, 5, 0.35, None)
     for model in (same, other):
         fresh = model.get_layer("logits_quarter").get_weights()[0]
-        weights.start_from(model, model_file, same_logits=model is same)
+        weights.load_weights(model, model_file, with_logits=model is same)
         for name in ("Conv1", "decoder_4_conv"):
             for new, old in zip(model.get_layer(name).get_weights(), edge_network.get_layer(name).get_weights(),
                                 strict=True):
@@ -264,4 +264,4 @@ def test_a_whole_network_starts_from_a_file(edge_network, model_file):
         else:
             assert np.array_equal(last, fresh)  # five classes cannot start from two
     with pytest.raises(weights.ModelError, match="belong to another network"):
-        weights.start_from(models.edge_unet(None, 2, 0.5, None), model_file)
+        weights.load_weights(models.edge_unet(None, 2, 0.5, None), model_file)

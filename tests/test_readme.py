@@ -10,6 +10,7 @@ import pytest
 REPO = Path(__file__).resolve().parent.parent
 README = (REPO / "README.md").read_text(encoding="utf-8")
 CARD = (REPO / "data" / "weights" / "README.md").read_text(encoding="utf-8")
+DATA_SHEET = (REPO / "data" / "README.md").read_text(encoding="utf-8")
 REFERENCE = json.loads((REPO / "data" / "reference.json").read_text(encoding="utf-8"))
 
 
@@ -17,7 +18,7 @@ def results() -> list[tuple[str, ...]]:
     """Value, interval if there is one, and name of each figure in the tables of results, whose last column names the
     entry in reference.json."""
     figure = r"([\d.]+)(?: \(([\d.]+) to ([\d.]+)\))?[^|]*"
-    return re.findall(rf"^\|.*\| {figure}\| `([a-z0-9_]+)` \|$", README + CARD, re.MULTILINE)
+    return re.findall(rf"^\|.*\| {figure}\| `([a-z0-9_]+)` \|$", README + CARD + DATA_SHEET, re.MULTILINE)
 
 
 def test_results_are_found():

@@ -1,4 +1,5 @@
 import csv
+import errno
 import json
 import os
 import random
@@ -16,7 +17,8 @@ from corroseg_utils.assets import group_photos, list_photos, safe_key
 from corroseg_utils.cli import main
 from corroseg_utils.dataset import DataError
 from corroseg_utils.errors import CorrosegError
-from corroseg_utils.photos import printable, write_jpeg
+from corroseg_utils.photo_files import printable
+from corroseg_utils.photos import write_jpeg
 from corroseg_utils.report import Settings, make_report
 from corroseg_utils.report_files import CSV_COLUMNS
 from corroseg_utils.segmenter import SHIPPED_LITERT, Segmenter
@@ -190,6 +192,7 @@ def test_small_regions_are_counted_but_not_listed(tmp_path):
     assert photo["astm_d610"] == "5-P"
     coco = json.loads((tmp_path / "out" / "coco.json").read_text())
     assert sum(annotation["area"] for annotation in coco["annotations"]) == 25 + 299
+    assert coco["annotations"][-1]["bbox"] == [0, 0, 191, 141]  # from the first speck to the last
 
 
 def test_steel_mask_and_region_are_the_denominator(tmp_path):
@@ -219,7 +222,7 @@ def test_steel_mask_and_region_are_the_denominator(tmp_path):
     ("text", "message"),
     [("photo\nx.png\n", "asset"), ("photo,asset,region\nx.png,A,1 2 3\n", "region"), ("", "CSV"),
      ("photo,asset,date\nx.png,A,31.12.2025\n", "YYYY-MM-DD"), ("photo,asset\ny.png,A\n", "y.png"),
-     ("photo,asset\nx.png,A,Deck\n", "cannot be read as a CSV file"),
+     ("photo,asset\nx.png,A,Deck\n", "not a CSV table"),
      ("photo,asset\nx.png,A\n x.png ,B\n", "twice")],
 )
 def test_bad_asset_tables_are_explained(tmp_path, text, message):
@@ -234,10 +237,24 @@ def test_a_photo_without_an_asset_in_the_table_goes_by_its_job(tmp_path):
     photos = [save(tmp_path / name / "CDM_1_x.png", photo_with()) for name in ("a", "CDM_2_b")]
     photos.append(save(tmp_path / "CDS_3_x.png", photo_with()))
     table = tmp_path / "assets.csv"
-    table.write_text("photo,asset,date\nCDM_1_x.png,,2026-1-2\nCDS_3_x.png,deck,\n")
+    table.write_text("photo,asset,date\na/CDM_1_x.png,,2026-1-2\nCDS_3_x.png,deck,\n")
     entries = group_photos(photos, tmp_path, str(table))
-    assert [(entry.asset, entry.date) for entry in entries] == [
-        ("CDM_1", "2026-01-02"), ("CDM_1", "2026-01-02"), ("deck", "")]
+    assert [(entry.asset, entry.date) for entry in entries] == [("CDM_1", "2026-01-02"), ("CDM_1", ""), ("deck", "")]
+
+
+def test_a_file_name_that_two_photos_have_is_doubtful(tmp_path):
+    photos, table = [tmp_path / name for name in ("x/1.jpg", "y/1.jpg", "1.jpg")], tmp_path / "assets.csv"
+    table.write_text("photo,asset,region\n1.jpg,Tank 7,0 0 50 50\n")
+    with pytest.raises(DataError, match="assets.csv: 2 photos in .* have the name '1.jpg'. Give each as its path"):
+        group_photos(photos[:2], tmp_path, str(table))
+    save(tmp_path / "1.jpg", photo_with())  # directly in the folder: its path is its name
+    assert [entry.asset for entry in group_photos(photos, tmp_path, str(table))] == ["x", "y", "Tank 7"]
+
+
+def test_a_table_without_rows_is_refused(tmp_path):
+    (tmp_path / "assets.csv").write_text("photo,asset\n,\n")
+    with pytest.raises(DataError, match="assets.csv: has no row below its header"):
+        group_photos([tmp_path / "a.jpg"], tmp_path, str(tmp_path / "assets.csv"))
 
 
 def test_rows_that_name_no_photo_are_listed(tmp_path, capsys):
@@ -251,12 +268,17 @@ def test_rows_that_name_no_photo_are_listed(tmp_path, capsys):
     assert [line.split("'")[1] for line in lines] == ["b/x.png", "z.png"]
 
 
-@pytest.mark.parametrize(("option", "value"), [("seconds", "0"), ("seconds", "nan"), ("threshold", "1"), ("scale", "2"),
-                                               ("sure", "0.01"), ("steel", "nowhere")])
+@pytest.mark.parametrize(("option", "value"), [
+    ("seconds", "0"), ("seconds", "nan"), ("seconds", "inf"), ("threshold", "1"), ("scale", "2"), ("scale", "0.001"),
+    ("sure", "0.01"), ("steel", "nowhere")])
 def test_options_out_of_range_are_explained(tmp_path, capsys, option, value):
     sample_photos(tmp_path / "photos")
-    assert main(["report", str(tmp_path / "photos"), "--out", str(tmp_path / "out"), "--model", str(SHIPPED_LITERT),
-                 f"--{option}", value]) == 2
+    try:
+        code = main(["report", str(tmp_path / "photos"), "--out", str(tmp_path / "out"), "--model",
+                     str(SHIPPED_LITERT), f"--{option}", value])
+    except SystemExit as refused:  # by argparse
+        code = refused.code
+    assert code == 2
     message = capsys.readouterr().err
     assert option in message and value in message
     assert not (tmp_path / "out").exists()
@@ -325,12 +347,13 @@ def test_what_is_no_photo_is_not_inspected(tmp_path):
     photos = sample_photos(tmp_path / "photos")
     names = [path.name for path in list_photos(photos, tmp_path / "out")]
     report_on(photos, photos / "first")
-    for steel in (photos / "steel", photos):  # in a folder of their own, or beside the photos
-        save(steel / "tank" / "new.png", np.full((60, 80), 255, np.uint8))
-        write_jpeg(photos / "tank" / "new.jpg", np.zeros((60, 80, 3), np.uint8))
-        found = [path.name for path in list_photos(photos, photos / "second", steel)]
-        assert sorted(found) == sorted([*names, "new.jpg"])
-        (steel / "tank" / "new.png").unlink()
+    save(photos / "steel" / "tank" / "new.png", np.full((60, 80), 255, np.uint8))
+    write_jpeg(photos / "tank" / "new.jpg", np.zeros((60, 80, 3), np.uint8))
+    found = [path.name for path in list_photos(photos, photos / "second", photos / "steel")]
+    assert sorted(found) == sorted([*names, "new.jpg"])
+    with pytest.raises(DataError, match="the steel masks lie among the photos"):
+        list_photos(photos, photos / "second", photos / "tank" / "..")
+    (photos / "steel" / "tank" / "new.png").unlink()
     assert len(list_photos(photos, photos / "second")) == len(names) + 1
     report_on(photos / "tank", photos / "a")  # a report in a folder that has photos of its own
     assert len(list_photos(photos, photos / "second")) == len(names) + 1
@@ -348,6 +371,32 @@ def test_empty_rows_of_a_spreadsheet(tmp_path):
     table.write_text('photo,asset\n\na.jpg,"A\nB"\n,\n,B\n')
     with pytest.raises(DataError, match="row 5 names no photo"):
         group_photos(photos, tmp_path, str(table))
+
+
+def test_photos_without_a_steel_mask_are_counted(tmp_path, capsys):
+    photos, steel = sample_photos(tmp_path / "photos"), tmp_path / "steel"
+    save(steel / "tank" / "left.png", np.full((60, 80), 255, np.uint8))
+    first = next(path for path in list_photos(photos, tmp_path / "out") if path.stem != "left")
+    main(["report", str(photos), "--out", str(tmp_path / "out"), "--model", str(SHIPPED_LITERT), "--steel", str(steel)])
+    count = len(list_photos(photos, tmp_path / "out"))
+    line = f"no steel mask for {count - 1} of {count} photos, {first.relative_to(photos).as_posix()} among them"
+    assert line in capsys.readouterr().err
+
+
+def test_a_link_that_leads_nowhere_is_listed_as_failed(tmp_path):
+    photos = sample_photos(tmp_path / "photos")
+    (photos / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    assert "does not exist" in report_on(photos, tmp_path / "out").failed["gone.jpg"]
+
+
+def test_a_disk_without_locks_does_not_stop_a_report(tmp_path, monkeypatch):
+    import fcntl
+
+    def no_locks(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    assert report_on(sample_photos(tmp_path / "photos"), tmp_path / "out").entries
 
 
 def test_a_surface_without_steel_is_named(tmp_path):

@@ -188,6 +188,14 @@ def test_keyboard_through_photos_and_findings(page):
     assert page.inner_text("#position").startswith("1 of")
 
 
+def test_a_link_of_the_header_leads_out_of_a_photo_to_its_heading(page):
+    open_photo(page, names(page)[-1])
+    page.locator("header a", has_text="how to read this").click()
+    page.wait_for_selector("#overview:not([hidden])")
+    assert page.evaluate("Math.abs(document.getElementById('reading').getBoundingClientRect().top) < innerHeight / 2")
+    assert page.evaluate("document.activeElement.closest('#photos') === null")
+
+
 def test_review_is_saved_loaded_and_filtered(page, tmp_path):
     open_photo(page, "a/CDM_1_IMG_1")
     page.click("[aria-label='Confirm finding 1']")

@@ -11,7 +11,8 @@ from PIL.PngImagePlugin import PngInfo
 from corroseg_utils import segment
 from corroseg_utils.assets import list_photos
 from corroseg_utils.errors import CorrosegError
-from corroseg_utils.photos import SUMMARY_COLUMNS, photo_size, write_jpeg, write_png
+from corroseg_utils.photo_files import SUMMARY_COLUMNS
+from corroseg_utils.photos import photo_size, read_mask, read_photo, write_jpeg, write_png
 from corroseg_utils.segment import find_photos, output_names, segment_photos
 
 
@@ -84,7 +85,7 @@ def test_results_that_cannot_be_written_do_not_stop_the_others(tmp_path, red_seg
     def full(*arguments):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(segment, "write_jpeg", full)
+    monkeypatch.setattr(segment, "write_overlay", full)
     with pytest.raises(OSError, match="No space left"):
         segment_photos(red_segmenter, [tmp_path / "b.png"], tmp_path / "out")
 
@@ -101,7 +102,7 @@ def test_a_mask_of_the_user_is_not_overwritten(tmp_path, red_segmenter):
     write_png(tmp_path / "x.png", red_left())
     own = tmp_path / "x_mask.png"
     own.write_bytes(b"drawn by hand")
-    with pytest.raises(CorrosegError, match=r"x_mask.png: this file is there already"):
+    with pytest.raises(CorrosegError, match=r"x_mask.png: this mask was drawn or changed by hand"):
         segment_photos(red_segmenter, [tmp_path / "x.png"], tmp_path)
     assert own.read_bytes() == b"drawn by hand"
     table = tmp_path / "summary.csv"
@@ -126,7 +127,7 @@ def test_a_mask_mended_by_hand_is_not_overwritten(tmp_path, red_segmenter):
     os.utime(file, (0, 0))  # nor does the time of a file say much: it is lost in copies
     segment_photos(red_segmenter, photos[:1], out)  # does not touch it
     table = (out / "summary.csv").read_text()
-    with pytest.raises(CorrosegError, match=r"b_mask.png: this mask was changed since a run wrote it"):
+    with pytest.raises(CorrosegError, match=r"b_mask.png: this mask was drawn or changed by hand"):
         segment_photos(red_segmenter, photos, out)
     assert np.array_equal(np.asarray(Image.open(file)), mended) and (out / "summary.csv").read_text() == table
 
@@ -141,9 +142,61 @@ def test_a_mask_drawn_by_hand_into_the_results_is_not_overwritten(tmp_path, red_
         write_png(file, np.zeros((40, 96), np.uint8))
         drawn = file.read_bytes()
     file.write_bytes(drawn)
-    with pytest.raises(CorrosegError, match=r"b_mask.png: this mask was changed"):
+    with pytest.raises(CorrosegError, match=r"b_mask.png: this mask was drawn or changed by hand"):
         segment_photos(red_segmenter, [tmp_path / "b.png"], tmp_path / "out")
     assert file.read_bytes() == drawn
+
+
+def test_a_photo_named_like_an_overlay_is_inspected_and_not_overwritten(tmp_path, red_segmenter):
+    write_png(tmp_path / "a.png", red_left())
+    segment_photos(red_segmenter, [tmp_path / "a.png"], tmp_path / "out")
+    write_png(tmp_path / "deck.png", red_left())
+    own = tmp_path / "out" / "deck_overlay.jpg"
+    write_jpeg(own, red_left())
+    before = own.read_bytes()
+    with pytest.raises(CorrosegError, match=r"deck_overlay.jpg: this file is there already"):
+        segment_photos(red_segmenter, [tmp_path / "deck.png"], tmp_path / "out")
+    assert own.read_bytes() == before
+    write_jpeg(tmp_path / "photos" / "deck_overlay.jpg", red_left())
+    assert [path.name for path in find_photos([tmp_path / "photos"])] == ["deck_overlay.jpg"]
+
+
+@pytest.mark.parametrize("orientation", range(2, 9))
+def test_a_mask_of_ours_lies_upright_whatever_its_photo_is_turned_by(tmp_path, red_segmenter, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    photo = red_left(48, 48)  # a square: the mask's size does not tell how it lies
+    photo[:10] = 128
+    Image.fromarray(photo).save(tmp_path / "a.png", exif=exif)
+    segment_photos(red_segmenter, [tmp_path / "a.png"], tmp_path / "out")
+    red = read_photo(tmp_path / "a.png")[..., 2] < 60
+    assert np.array_equal(read_mask(tmp_path / "out" / "a_mask.png", tmp_path / "a.png") == 255, red)
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_a_summary_that_a_spreadsheet_saved_is_known_again(tmp_path, red_segmenter, separator):
+    write_png(tmp_path / "a.png", red_left())
+    segment_photos(red_segmenter, [tmp_path / "a.png"], tmp_path)
+    summary = tmp_path / "summary.csv"
+    summary.write_text("\ufeff" + summary.read_text().replace(",", separator), encoding="utf-8")
+    assert [path.name for path in find_photos([tmp_path])] == ["a.png"]
+
+
+@pytest.mark.parametrize("find", [lambda folder: find_photos([folder]),
+                                  lambda folder: list_photos(folder, folder / "out")])
+def test_a_folder_that_cannot_be_opened_is_named(tmp_path, monkeypatch, find):
+    write_png(tmp_path / "a.png", red_left())
+    (tmp_path / "locked").mkdir()
+    scandir = os.scandir
+
+    def refuse(path):  # rights do not bind whoever runs the tests as root
+        if str(path).endswith("locked"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(CorrosegError, match="locked: this folder cannot be opened"):
+        find(tmp_path)
 
 
 def test_a_killed_run_can_be_repeated(tmp_path, red_segmenter, monkeypatch):
@@ -160,7 +213,7 @@ def test_pictures_of_a_report_are_no_photos(tmp_path):
     for name in ("a.jpg", "photos/b.jpg", "report/photos/a_photo.jpg", "report/photos/a_mask.png"):
         write_jpeg(tmp_path / name, red_left())
     (tmp_path / "report" / "findings.json").write_text('{\n "schema": "corroseg-findings/1"}')
-    assert [path.name for path in find_photos([tmp_path], tmp_path / "out")] == ["a.jpg", "b.jpg"]
+    assert [path.name for path in find_photos([tmp_path])] == ["a.jpg", "b.jpg"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no file names that are not UTF-8")
@@ -207,19 +260,18 @@ def test_photos_are_found_once_in_order(tmp_path):
         (tmp_path / name).touch()
     (tmp_path / "folder.jpg").mkdir()
     (tmp_path / "dangling.png").symlink_to(tmp_path / "gone.png")
-    out = tmp_path / "out"
-    names = [photo.name for photo in find_photos([tmp_path, tmp_path / "b.jpg", tmp_path / "sub"], out)]
+    names = [photo.name for photo in find_photos([tmp_path, tmp_path / "b.jpg", tmp_path / "sub"])]
     assert names == ["a.JPG", "b.jpg", "d.heic", "dangling.png", "c.tif"]  # not the raw files
-    assert [photo.name for photo in find_photos([tmp_path / "odd.xyz"], out)] == ["odd.xyz"]  # named: it is tried
+    assert [photo.name for photo in find_photos([tmp_path / "odd.xyz"])] == ["odd.xyz"]  # named: it is tried
 
 
 def test_results_in_other_folders_are_no_photos_either(tmp_path, red_segmenter):
     photos = tmp_path / "photos"
     write_jpeg(photos / "a.jpg", red_left())
-    segment_photos(red_segmenter, find_photos([photos], photos / "first"), photos / "first")
+    segment_photos(red_segmenter, find_photos([photos]), photos / "first")
     own = photos / "own" / "b_mask.png"  # no summary beside it: a photo, for all we know
     write_png(own, red_left())
-    assert [photo.name for photo in find_photos([photos], tmp_path / "second")] == ["a.jpg", "b_mask.png"]
+    assert [photo.name for photo in find_photos([photos])] == ["a.jpg", "b_mask.png"]
     assert [photo.name for photo in list_photos(photos, tmp_path / "report")] == ["a.jpg", "b_mask.png"]
 
 
@@ -227,13 +279,13 @@ def test_results_in_other_folders_are_no_photos_either(tmp_path, red_segmenter):
 def test_results_of_an_earlier_run_are_no_photos_wherever_they_lie(tmp_path, red_segmenter, out):
     write_jpeg(tmp_path / "photos" / "a.jpg", red_left())
     for _ in range(2):
-        photos = find_photos([tmp_path / "photos"], tmp_path / out)
+        photos = find_photos([tmp_path / "photos"])
         assert [photo.name for photo in photos] == ["a.jpg"]
         segment_photos(red_segmenter, photos, tmp_path / out)
 
 
 def test_nothing_to_do_is_an_error(tmp_path):
     with pytest.raises(CorrosegError, match="gone: there is no such file or folder"):
-        find_photos([tmp_path / "gone"], tmp_path)
+        find_photos([tmp_path / "gone"])
     with pytest.raises(CorrosegError, match="No photo found in .*Photos end in .bmp"):
-        find_photos([tmp_path], tmp_path)
+        find_photos([tmp_path])

@@ -121,7 +121,7 @@ def test_another_training_in_the_same_folder_is_refused(undisturbed, monkeypatch
     others = [(tiny_network(), TRAIN, replace(RECIPE, epochs=4)), (tiny_network("other"), TRAIN, RECIPE),
               (tiny_network(), tiny_pairs(1), RECIPE)]
     for model, pairs, other in others:
-        with pytest.raises(TrainingError, match="recipe.json holds a training with another.*Give a new folder"):
+        with pytest.raises(TrainingError, match="recipe.json is of a training with another.*Give a new folder"):
             train(model, pairs, VALIDATION, out, other)
     monkeypatch.setattr(keras.backend, "backend", lambda: "another")
     with pytest.raises(TrainingError, match="or backend of Keras. Give a new folder"):

@@ -326,10 +326,11 @@ function follow() {
   $("#view").hidden = true;
   $("#overview").hidden = false;
   $("header").classList.remove("small");
-  if (last) {
-    applyFilters();
-    rowOf.get(last.id).querySelector("a").focus();
-  }
+  if (!last) return;
+  applyFilters();
+  const heading = id !== "overview" && document.getElementById(id);
+  if (heading) heading.scrollIntoView();
+  else rowOf.get(last.id).querySelector("a").focus();
 }
 
 $("#back").addEventListener("click", back);

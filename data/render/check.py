@@ -52,8 +52,27 @@ def open_image(path: Path, problems: list[str]) -> Image.Image | None:
         return None
 
 
-def image_problems(root: Path, photo: str, findings: list[str], stated: list[float]) -> list[str]:
-    """What is wrong with one photo and its masks; `stated` holds the share of the picture of each finding."""
+def number_problems(facts: pd.DataFrame) -> list[str]:
+    """Cells of photos.csv that should hold shares, 0 to 1, and do not."""
+    problems = []
+    for row in facts.itertuples(index=False):
+        cells = [row.steel_share, row.corroded_share, *filter(None, row.finding_shares.split(";"))]
+        problems += [f"photos.csv: {row.images_names} has {cell!r} for a share" for cell in cells if not is_share(cell)]
+    return problems
+
+
+def is_share(text: str) -> bool:
+    try:
+        return 0 <= float(text) <= 1
+    except ValueError:
+        return False
+
+
+def image_problems(root: Path, photo: str, findings: list[str], stated: list[float], corroded: float) -> list[str]:
+    """What is wrong with one photo and its masks.
+
+    `stated` holds the share of the picture of each finding, `corroded` that of all together.
+    """
     problems: list[str] = []
     picture = open_image(root / "photos" / f"{photo}.JPG", problems)
     if picture is None:
@@ -87,6 +106,10 @@ def image_problems(root: Path, photo: str, findings: list[str], stated: list[flo
         if abs((values > 0).mean() - share) > 1e-4:
             problems.append(f"photos.csv: {finding} covers {(values > 0).mean():.5f} of the picture, stated {share}")
         union |= values > 0
+    if abs(union.mean() - corroded) > 1e-4:
+        problems.append(f"photos.csv: {union.mean():.5f} of {photo} is corroded, stated {corroded}")
+    if stated and stated[0] < max(stated):
+        problems.append(f"support_dataset.csv: the largest finding of {photo} does not come first")
     return problems
 
 
@@ -119,7 +142,10 @@ def layout_problems(root: Path) -> list[str]:
     problems += [f"split.csv: {g} has no row or no photo" for g in sorted(groups ^ set(split.group))]
     problems += [f"split.csv: {g} listed twice" for g in sorted(split.group[split.group.duplicated()])]
     problems += [f"split.csv: unknown split {s!r}" for s in sorted(set(split.split) - set(SPLIT_SHARES))]
+    if unreadable := number_problems(facts):
+        return problems + unreadable
     shares = dict(zip(facts.images_names, facts.finding_shares, strict=True))
+    corroded = dict(zip(facts.images_names, facts.corroded_share.astype(float), strict=True))
     for row in support.itertuples(index=False):
         name, slots = row[0], list(row[1:])
         if not PHOTO.fullmatch(name):
@@ -132,7 +158,8 @@ def layout_problems(root: Path) -> list[str]:
             if not match or match[3] != name or not 1 <= int(match[2]) <= GRADES[match[1]]:
                 problems.append(f"{m}.png: not a finding of {name} with a known class and grade")
         if name in photos:
-            problems += image_problems(root, name, findings, [float(s) for s in shares.get(name, "").split(";") if s])
+            stated = [float(s) for s in shares.get(name, "").split(";") if s]
+            problems += image_problems(root, name, findings, stated, corroded.get(name, np.nan))
     return problems + hash_problems(
         root, [f"photos/{n}.JPG" for n in photos] + [f"masks/{m}.png" for m in masks] + list(TABLES)
     )
@@ -219,7 +246,7 @@ def main() -> int:
         return 1
     problems = layout_problems(root)
     tables, _ = read_tables(root)
-    if len(tables) == len(TABLES):
+    if len(tables) == len(TABLES) and not number_problems(tables["photos.csv"]):
         problems += amount_problems(tables)
     problems += size_problems(root)
     print("\n".join(problems) if problems else f"{root}: as the contract says")

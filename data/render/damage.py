@@ -24,10 +24,8 @@ HABIT = {
 class Site:
     """One starting place, kept as a target for the camera."""
 
-    kind: str
     centre: np.ndarray
     normal: np.ndarray
-    radius: float
 
 
 def vertex_material(model: Model) -> np.ndarray:
@@ -65,11 +63,11 @@ def run_off(points: np.ndarray, sources: np.ndarray, rng: np.random.Generator) -
 
 
 def patches(points: np.ndarray, centres: np.ndarray, radii) -> np.ndarray:
-    """1 at the centres, 0 at their radius, negative beyond; centres reach further sideways than up."""
+    """1 at the centres, 0 at their radius, negative beyond, -1 at least; centres reach further sideways than up."""
     out = np.full(len(points), -1.0)
     for c, r in zip(centres, radii, strict=True):
         out = np.maximum(out, 1 - np.linalg.norm((points - c) / r, axis=1))
-    return np.maximum(out, -1)
+    return out
 
 
 def grow(model: Model, kinds: tuple[str, ...], lookalikes: tuple[str, ...], extent: float):
@@ -102,9 +100,7 @@ def grow(model: Model, kinds: tuple[str, ...], lookalikes: tuple[str, ...], exte
         damage[steel, CLASSES.index(kind)] = (field - np.quantile(noisy, 1 - share))[steel]
         # Close-ups look at the strongest places.
         worst = damage[:, CLASSES.index(kind)][chosen]
-        sites += [
-            Site(kind, points[i], normals[i], float(r)) for i, r in zip(chosen[np.argsort(-worst)], size, strict=True)
-        ]
+        sites += [Site(points[i], normals[i]) for i in chosen[np.argsort(-worst)]]
 
     look = np.zeros((len(points), 4))
     look[:, 3] = near
@@ -116,7 +112,7 @@ def grow(model: Model, kinds: tuple[str, ...], lookalikes: tuple[str, ...], exte
         look[:, 0] = run_off(points, np.concatenate([sources, loose]), rng)
     if "primer" in lookalikes:
         spots = points[rng.choice(np.flatnonzero(hero), 8)]
-        look[:, 1] = np.maximum(patches(points, spots, rng.uniform(0.1, 0.5, 8)), -1)
+        look[:, 1] = patches(points, spots, rng.uniform(0.1, 0.5, 8))
     else:
         look[:, 1] = -1
     dirt = 0.35 * np.maximum(normals[:, 2], 0) + 0.2 * near - 0.6
