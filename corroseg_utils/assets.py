@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import unicodedata
 from collections import Counter
 from datetime import datetime
 from pathlib import Path
@@ -63,7 +64,7 @@ def group_photos(photos: list[Path], folder: Path | str, by: str = "job") -> lis
     if table and not table.keys() & _names(photos, folder):
         raise DataError(f"{by}: none of its photos lies in {folder}; the first in the table is {next(iter(table))!r}. "
                         "Give each photo as its path below that folder, or just its file name.")
-    names = Counter(path.name for path in photos)
+    names = Counter(_name(Path(path.name)) for path in photos)
     if doubtful := [name for name in table if names[name] > 1 and not (folder / name).exists()]:
         raise DataError(f"{by}: {names[doubtful[0]]} photos in {folder} have the name {doubtful[0]!r}. Give each as "
                         "its path below that folder.")
@@ -71,7 +72,8 @@ def group_photos(photos: list[Path], folder: Path | str, by: str = "job") -> lis
     for path in photos:
         relative = path.relative_to(folder)
         name = printable(relative.as_posix())
-        row = dict(table.get(name) or (names[path.name] == 1 and table.get(path.name)) or {})
+        alone = _name(Path(path.name))
+        row = dict(table.get(_name(relative)) or (names[alone] == 1 and table.get(alone)) or {})
         if not row.get("asset"):
             job = JOB.match(path.stem)
             parent = folder.resolve().name if relative.parent == Path() else relative.parent.as_posix()
@@ -98,15 +100,23 @@ def safe_key(name: str) -> str:
     return f"{slug or 'photo'}-{hashlib.sha256(os.fsencode(name)).hexdigest()[:10]}"
 
 
-def csv_cell(value) -> str:
-    """A spreadsheet runs a cell that starts with =, +, - or @; a leading ' makes it the text that it is."""
-    text = str(value)
-    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
+def photos_without_row(photos: list[Path], folder: Path | str, by: str) -> list[str]:
+    """The photos that the table `by` does not name; arguments as for `rows_without_photo`."""
+    if by in ("job", "folder"):
+        return []
+    named = _read_table(Path(by)).keys()
+    return [printable(path.relative_to(folder).as_posix()) for path in photos
+            if not named & _names([path], Path(folder))]
 
 
 def _names(photos: list[Path], folder: Path) -> set[str]:
     """What a table may call the photos: the path below the folder, or the file name alone."""
-    return {name for path in photos for name in (printable(path.relative_to(folder).as_posix()), path.name)}
+    return {name for path in photos for name in (_name(path.relative_to(folder)), _name(Path(path.name)))}
+
+
+def _name(path: Path) -> str:
+    """A name as it is compared: macOS may write an umlaut as two signs, where a table has one."""
+    return unicodedata.normalize("NFC", printable(path.as_posix()))
 
 
 def _read_table(path: Path) -> dict[str, dict]:
@@ -117,35 +127,36 @@ def _read_table(path: Path) -> dict[str, dict]:
     for number, row in enumerate(table.to_dict("records"), 2):  # row 1 holds the names of the columns
         if not any(str(cell).strip() for cell in row.values()):  # spreadsheets add such rows at the end
             continue
-        photo = row["photo"].strip().replace("\\", "/")
+        photo = unicodedata.normalize("NFC", row["photo"].strip().replace("\\", "/"))
         if not photo:
             raise DataError(f"{path}: row {number} names no photo. Fill its cell, or remove the row.")
         if photo in rows:
             raise DataError(f"{path}: names the photo {photo!r} twice. Keep one of the rows.")
         entry = {key: printable(row[key].strip()) for key in ("asset", "place", "date") if key in row}
         if entry.get("date"):
-            entry["date"] = _date(entry["date"], path)
+            entry["date"] = _date(entry["date"], path, photo)
         if row.get("region", "").strip():
-            entry["region"] = _region(row["region"], path)
+            entry["region"] = _region(row["region"], path, photo)
         rows[photo] = entry
     if not rows:
         raise DataError(f"{path}: has no row below its header. Name a photo and its asset in each row.")
     return rows
 
 
-def _date(text: str, path: Path) -> str:
+def _date(text: str, path: Path, photo: str) -> str:
     """The page filters, and assets list their first and last date, by the order of these texts."""
     try:
         return datetime.strptime(text, "%Y-%m-%d").date().isoformat()
     except ValueError as error:
-        raise DataError(f"{path}: date {text!r} is not YYYY-MM-DD, such as 2026-03-31.") from error
+        raise DataError(f"{path}: the date {text!r} of {photo!r} is not YYYY-MM-DD, such as 2026-03-31.") from error
 
 
-def _region(text: str, path: Path) -> tuple[float, float, float, float]:
+def _region(text: str, path: Path, photo: str) -> tuple[float, float, float, float]:
     try:
         left, top, right, bottom = (float(value) / 100 for value in re.split(r"[\s,;]+", text.strip()))
     except ValueError:
         left = top = right = bottom = -1.0
     if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
-        raise DataError(f"{path}: region {text!r} is not left top right bottom in percent, such as 10 0 90 100.")
+        raise DataError(f"{path}: the region {text!r} of {photo!r} is not left top right bottom in percent, such as "
+                        "10 0 90 100.")
     return left, top, right, bottom

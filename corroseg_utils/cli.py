@@ -58,7 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\nStopped. Photos and epochs that were finished are kept.", file=sys.stderr)
+        print("\nStopped. Photos and epochs that were finished are kept; `report` and `train` go on when called again.",
+              file=sys.stderr)
         return STOPPED
 
 
@@ -204,6 +205,9 @@ def _train(options: argparse.Namespace) -> int:
     if options.weights and options.encoder_weights:
         raise CorrosegError("--weights starts the whole network, encoder included, and --encoder-weights the encoder "
                             "alone. Give one of them.")
+    from corroseg_utils.segmenter import import_keras_quietly
+
+    import_keras_quietly()
     from corroseg_utils.augment import INSPECTION
     from corroseg_utils.dataset import DataError, read_data
     from corroseg_utils.training import Recipe

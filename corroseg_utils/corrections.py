@@ -139,6 +139,7 @@ def redrawn_masks(report: Path | str, photos: Path | str,
     known, left_out = _results(report), 0
     for name, mask in read_annotations(annotations, photos):
         if name in known:
+            _check_photo(photos, name, read_json(known[name]))
             touched = is_touched(labelme_path(annotations, name), mask)
             if touched is None:
                 before = _mask(read_json(known[name]))
@@ -156,6 +157,15 @@ def _results(report) -> dict[str, Path]:
     """Photo name -> file with all that was found in it."""
     photos = read_report(report)["photos"]
     return {photo["photo"]: Path(report) / "photos" / f"{photo['id']}.json" for photo in photos}
+
+
+def _check_photo(photos: Path | str, name: str, result: dict) -> None:
+    """Refuse a photo that is another one of the same name, from another visit: its file has another size."""
+    inspected, found = result["made_from"]["files"][0][0], (Path(photos) / name).stat().st_size
+    if found != inspected:
+        raise AnnotationError(f"{Path(photos) / name}: this is not the photo that was inspected: it has {found} bytes, "
+                              f"and that one had {inspected}. Give the folder that the report was made from with "
+                              "--photos.")
 
 
 def _mask(result: dict, rejected: Set[int] = frozenset()) -> np.ndarray:
@@ -224,6 +234,7 @@ def _corrected(report, photos, review, annotations) -> Iterator[tuple[str, np.nd
     if review:
         for name, mask in reviewed_masks(report, review):
             checked_size(review, photos, name, *mask.shape)
+            _check_photo(photos, name, read_json(_results(report)[name]))
             yield name, mask
     if annotations:
         yield from redrawn_masks(report, photos, annotations)

@@ -19,7 +19,7 @@ from corroseg_utils import DATA, WEIGHTS, __version__
 from corroseg_utils.errors import CorrosegError
 from corroseg_utils.litert import with_about
 from corroseg_utils.photos import read_photo, write_whole
-from corroseg_utils.segmenter import READ_SIDE, SHIPPED, fit_square
+from corroseg_utils.segmenter import READ_SIDE, SHIPPED, fit_square, import_keras_quietly
 
 QUANTIZATIONS = ("none", "weights", "int8")
 CALIBRATION = 100  # photos for int8: the fewest that are accepted, and how many are used
@@ -51,6 +51,7 @@ def export(out: Path | str, model: Path | str = SHIPPED, size: int | None = None
     """
     if size is not None and (size < 32 or size % 32):
         raise CorrosegError(f"size is {size}, but must be a multiple of 32, by which the networks divide.")
+    import_keras_quietly()
     from corroseg_utils.weights import build_model, read_about
 
     about = read_about(model, style)

@@ -99,11 +99,11 @@ def corroded_share(probability: np.ndarray, threshold: float, surface: np.ndarra
         return 100 * int(np.count_nonzero(marked if surface is None else marked & surface)) / size
 
     percent = share(threshold, sure)
-    low, high = (share(_moved(threshold, factor), sure and _moved(sure, factor))
+    low, high = (share(moved(threshold, factor), sure and moved(sure, factor))
                  for factor in (ODDS_FACTOR, 1 / ODDS_FACTOR))
     return Share(percent, min(low, percent), max(high, percent))
 
 
-def _moved(probability: float, factor: float) -> float:
+def moved(probability: float, factor: float) -> float:
     """The probability whose odds are `factor` times as high."""
     return factor * probability / (1.0 - probability + factor * probability)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from corroseg_utils.errors import CorrosegError
 
-PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
-FOREIGN_SUFFIXES = {".heic", ".heif", ".avif", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2"}
+PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".jfif", ".jpe"}
+FOREIGN_SUFFIXES = {".heic", ".heif", ".avif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2"}
 """Photos of telephones and cameras that cannot be read here. They are listed as failed: what is passed over in silence
 counts as inspected."""
 MASK_END, OVERLAY_END, SUMMARY = "_mask.png", "_overlay.jpg", "summary.csv"  # what `segment` writes
@@ -85,3 +85,9 @@ def printable(text: str) -> str:
     too."""
     text = os.fsencode(text).decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def csv_cell(value) -> str:
+    """A spreadsheet runs a cell that starts with =, +, - or @; a leading ' makes it the text that it is."""
+    text = str(value)
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text

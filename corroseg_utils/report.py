@@ -22,7 +22,7 @@ import numpy as np
 from tqdm import tqdm
 
 from corroseg_utils import option_values
-from corroseg_utils.assets import Entry, group_photos, list_photos, rows_without_photo
+from corroseg_utils.assets import Entry, group_photos, list_photos, photos_without_row, rows_without_photo
 from corroseg_utils.dataset import CLASS_NAMES
 from corroseg_utils.errors import EXIT_CODES, CorrosegError
 from corroseg_utils.inspection import PICTURES, Surface, inspect, look
@@ -301,6 +301,10 @@ def _run(options: argparse.Namespace) -> int:
     photos = [entry.path for entry in report.entries]
     for name in rows_without_photo(photos, options.photos, options.assets):
         print(f"{options.assets}: {name!r} names no photo in {options.photos}; the row was not used.", file=sys.stderr)
+    unnamed = photos_without_row(photos, options.photos, options.assets)
+    if unnamed:
+        print(f"{options.assets}: has no row for {len(unnamed)} of {len(photos)} photos, {unnamed[0]} among them; "
+              "these go by job or folder.", file=sys.stderr)
     bare = [entry.name for entry in report.entries if options.steel and not _steel_mask(entry, options.steel)]
     if bare:
         print(f"{options.steel}: no steel mask for {len(bare)} of {len(photos)} photos, {bare[0]} among them; of these "

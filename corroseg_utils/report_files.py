@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from corroseg_utils.annotations import AnnotationError, read_json
-from corroseg_utils.assets import Entry, csv_cell
+from corroseg_utils.assets import Entry
 from corroseg_utils.dataset import CLASS_NAMES
 from corroseg_utils.grades import LIMITATIONS, grade
+from corroseg_utils.photo_files import csv_cell
 from corroseg_utils.photos import write_whole
 from corroseg_utils.report_page import write_page
 

@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
 from corroseg_utils.dataset import CLASS_NAMES
-from corroseg_utils.findings import ODDS_FACTOR
+from corroseg_utils.findings import ODDS_FACTOR, moved
 from corroseg_utils.overlay import COLOURS
 from corroseg_utils.photo_reader import MOST_WORKING_PIXELS
 
@@ -37,7 +37,8 @@ def write_page(file: BinaryIO, content: dict, pictures: Path) -> None:
     used = {finding["class"] for photo in content["photos"] for finding in photo["findings"]} | {"cor"}
     page = _environment().get_template("report.html.j2").generate(
         **content, picture=picture, style=style, script=script, style_hash=_hash(style),
-        script_hash=_hash(script), odds=ODDS_FACTOR, most_megapixels=MOST_WORKING_PIXELS // 10**6,
+        script_hash=_hash(script), odds=ODDS_FACTOR, strict=moved(content["threshold"], ODDS_FACTOR),
+        loose=moved(content["threshold"], 1 / ODDS_FACTOR), most_megapixels=MOST_WORKING_PIXELS // 10**6,
         legend=[(name, title, "#" + COLOURS[CLASS_NAMES.index(name)].tobytes().hex())
                 for name, title in CLASS_TITLES.items() if name in used],
     )

@@ -18,6 +18,7 @@ from corroseg_utils.photo_files import (
     PHOTO_SUFFIXES,
     SUMMARY,
     SUMMARY_COLUMNS,
+    csv_cell,
     holds_summary,
     photos_below,
     printable,
@@ -165,5 +166,5 @@ def _write_summary(path: Path, rows: list[dict]) -> None:
     text = io.StringIO()
     table = csv.DictWriter(text, SUMMARY_COLUMNS, lineterminator="\n")
     table.writeheader()
-    table.writerows(rows)
+    table.writerows({column: csv_cell(value) for column, value in row.items()} for row in rows)
     write_whole(path, lambda file: file.write(text.getvalue().encode()))

@@ -138,10 +138,27 @@ def load_segmenter(path: Path | str | None = None, exact: bool = False, style: s
         cure = "install requirements.txt" if _backend() == "tensorflow" else "install it, or unset KERAS_BACKEND"
         raise ModelError(f"{path}: this model needs Keras and its backend {_backend()}, and one of them is not "
                          f"installed. Give a .tflite file, or {cure}.")
+    import_keras_quietly()
     from corroseg_utils.weights import build_model, read_about
 
     about = read_about(path, style)
     return keras_segmenter(build_model(path, style=style), about)
+
+
+def import_keras_quietly() -> None:
+    """Import Keras with its backend, without the notes that TensorFlow's libraries write while they are loaded, such as
+    that there is no GPU: they look like errors, and come before anything can be set to silence them."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        import keras
+
+        keras.ops.zeros(1)  # looks for devices
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _keras_runs() -> bool:

@@ -8,7 +8,7 @@ import math
 from pathlib import Path
 from typing import NamedTuple
 
-from corroseg_utils.assets import csv_cell
+from corroseg_utils.photo_files import csv_cell
 from corroseg_utils.photos import write_whole
 from corroseg_utils.report_files import read_report
 
@@ -62,6 +62,27 @@ def differences(before: Path | str, after: Path | str) -> list[str]:
     """Why a change may not be one of the assets: other settings of the two reports, in words."""
     old, new = (_settings(read_report(path)) for path in (before, after))
     return [f"{what} was {old[what]} and is {new[what]}" for what in old if old[what] != new[what]]
+
+
+def doubts(before: Path | str, after: Path | str) -> list[str]:
+    """Why the comparison itself may be none, in words: one report given twice, reports in the wrong order, or assets of
+    which the two reports saw different places or numbers of photos."""
+    old, new = (read_report(path) for path in (before, after))
+    if (old["created"], old["photos"]) == (new["created"], new["photos"]):
+        return ["both are the same report"]
+    found = []
+    first, last = ([photo["date"] for photo in report["photos"] if photo["date"]] for report in (old, new))
+    if first and last and max(last) < min(first):
+        found.append(f"photos of {after} are of {max(last)} and before, those of {before} of {min(first)} and after; "
+                     "are the two in the wrong order?")
+    assets = [{asset["asset"]: asset for asset in report["assets"]} for report in (old, new)]
+    for name in sorted(assets[0].keys() & assets[1].keys()):
+        counts, places = ([asset[key] for asset in (assets[0][name], assets[1][name])] for key in ("photos", "places"))
+        if counts[0] != counts[1] or places[0] != places[1]:
+            found.append(f"{name} has {counts[0]} photos before and {counts[1]} after"
+                         + ("" if places[0] == places[1] else ", of other places")
+                         + "; its share is that of what was photographed")
+    return found
 
 
 def write_trends(before: Path | str, after: Path | str, out: Path | str) -> list[Trend]:
@@ -157,6 +178,8 @@ def add_parser(subparsers) -> None:
 def _run(options: argparse.Namespace) -> int:
     for difference in differences(options.before, options.after):
         print(f"careful: the {difference}; a change may come from that alone")
+    for doubt in doubts(options.before, options.after):
+        print(f"careful: {doubt}")
     trends = write_trends(options.before, options.after, options.out)
     if all(trend.state in ("new", "gone") for trend in trends):
         print("careful: no asset is in both reports; give each the same folder in both, or name them by a table "

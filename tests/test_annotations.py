@@ -1,6 +1,7 @@
 import base64
 import io
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -380,6 +381,17 @@ def test_a_photo_inspected_in_part_is_left_out(tmp_path, photos, capsys):
     names = corrections_to_dataset(tmp_path / "report", photos, tmp_path / "data", review)
     assert names == ["sub/CDM_2_b.png"]
     assert "review.json: 1 photos were inspected in a part alone" in capsys.readouterr().err
+
+
+def test_a_photo_of_another_visit_is_not_taken_for_the_one_inspected(tmp_path, report, photos):
+    review = write_review(tmp_path / "review.json", {"CDM_1_a.png": {1: "confirm"}})
+    other = tmp_path / "other"
+    shutil.copytree(photos, other)
+    with Image.open(other / "CDM_1_a.png") as image:  # another picture of the same size
+        Image.effect_noise(image.size, 50).convert("RGB").save(other / "CDM_1_a.png")
+    with pytest.raises(AnnotationError, match="CDM_1_a.png: this is not the photo that was inspected: it has"):
+        corrections_to_dataset(report, other, tmp_path / "data", review)
+    assert not (tmp_path / "data").exists()
 
 
 def test_earlier_corrections_are_not_dropped(tmp_path, report, photos):

@@ -251,6 +251,12 @@ def test_a_file_name_that_two_photos_have_is_doubtful(tmp_path):
     assert [entry.asset for entry in group_photos(photos, tmp_path, str(table))] == ["x", "y", "Tank 7"]
 
 
+def test_a_name_of_macos_is_the_one_in_the_table(tmp_path):
+    decomposed = tmp_path / "Bru\u0308cke.jpg"  # as its disks write it: u and two dots
+    (tmp_path / "assets.csv").write_text("photo,asset\nBr\u00fccke.jpg,B\n", encoding="utf-8")
+    assert [entry.asset for entry in group_photos([decomposed], tmp_path, str(tmp_path / "assets.csv"))] == ["B"]
+
+
 def test_a_table_without_rows_is_refused(tmp_path):
     (tmp_path / "assets.csv").write_text("photo,asset\n,\n")
     with pytest.raises(DataError, match="assets.csv: has no row below its header"):
@@ -266,6 +272,16 @@ def test_rows_that_name_no_photo_are_listed(tmp_path, capsys):
                  "--assets", str(table)]) == 0
     lines = [line for line in capsys.readouterr().err.splitlines() if "names no photo" in line]
     assert [line.split("'")[1] for line in lines] == ["b/x.png", "z.png"]
+
+
+def test_photos_without_a_row_are_counted(tmp_path, capsys):
+    for name in ("a/x.png", "a/y.png", "z.png"):
+        save(tmp_path / "photos" / name, photo_with())
+    table = tmp_path / "assets.csv"
+    table.write_text("photo,asset\nx.png,A\n")
+    assert main(["report", str(tmp_path / "photos"), "--out", str(tmp_path / "out"), "--model", str(SHIPPED_LITERT),
+                 "--assets", str(table)]) == 0
+    assert "assets.csv: has no row for 2 of 3 photos, a/y.png among them" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("option", "value"), [

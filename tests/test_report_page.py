@@ -188,6 +188,15 @@ def test_keyboard_through_photos_and_findings(page):
     assert page.inner_text("#position").startswith("1 of")
 
 
+def test_worst_first_and_marks_shown_with_their_numbers(page):
+    shares = [float(row.get_attribute("data-share")) for row in page.locator("#photos tbody tr").all()]
+    assert shares == sorted(shares, reverse=True) and shares[0] > shares[-1]
+    assert page.locator("#photos th.share").get_attribute("aria-sort") == "descending"
+    open_photo(page, "a/CDM_1_IMG_1")
+    assert page.locator("#boxes text").all_text_contents() == ["1", "2"]
+    assert page.evaluate("getComputedStyle(document.querySelector('#layer')).clipPath") == "inset(0px 0px 0px 0%)"
+
+
 def test_a_link_of_the_header_leads_out_of_a_photo_to_its_heading(page):
     open_photo(page, names(page)[-1])
     page.locator("header a", has_text="how to read this").click()

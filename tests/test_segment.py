@@ -226,6 +226,15 @@ def test_a_name_that_is_not_utf8_does_not_cost_the_summary(tmp_path, red_segment
     assert rows[0]["photo"].endswith("b\\xe4r.png") and rows[0]["error"] == "" and "does not exist" in rows[1]["error"]
 
 
+def test_a_spreadsheet_runs_no_name_of_a_photo(tmp_path, red_segmenter, monkeypatch):
+    write_png(tmp_path / "=1+1.png", red_left())
+    monkeypatch.chdir(tmp_path)
+    segment_photos(red_segmenter, find_photos(["=1+1.png"]), "out")
+    (row,) = read_summary(tmp_path / "out")
+    assert (row["photo"], row["mask"]) == ("'=1+1.png", "'=1+1_mask.png")
+    assert (tmp_path / "out" / "=1+1_mask.png").is_file()
+
+
 def test_a_stop_by_hand_lists_what_is_done(tmp_path, red_segmenter, monkeypatch):
     write_png(tmp_path / "a.png", red_left())
     logits, seen = red_segmenter.logits, []

@@ -7,7 +7,7 @@ from report_helpers import photo_with, report_on, save
 from corroseg_utils.annotations import AnnotationError
 from corroseg_utils.cli import main
 from corroseg_utils.report import Settings
-from corroseg_utils.trends import compare, differences, plot, write_trends
+from corroseg_utils.trends import compare, differences, doubts, plot, write_trends
 
 
 @pytest.fixture
@@ -55,6 +55,27 @@ def test_files(reports, tmp_path):
     texts = [text.text for text in root.findall(".//{*}text")]
     assert texts[:6] == ["0 %", "10 %", "20 %", "30 %", "40 %", "50 %"]
     assert "hollow before, full after" in texts[-1]
+
+
+def test_what_makes_a_comparison_doubtful(tmp_path, capsys):
+    visits = {"old": {"A": ("2024-05-14", "north", ("1", "2")), "B": ("2024-05-14", "deck", ("3",))},
+              "new": {"A": ("2025-05-14", "south", ("1",)), "B": ("2025-05-14", "deck", ("3",))}}
+    for visit, assets in visits.items():
+        table = ["photo,asset,place,date"]
+        for asset, (date, place, photos) in assets.items():
+            for photo in photos:
+                save(tmp_path / visit / f"{photo}.png", photo_with((0, 0, 20, 30)))
+                table.append(f"{photo}.png,{asset},{place},{date}")
+        (tmp_path / f"{visit}.csv").write_text("\n".join(table))
+        report_on(tmp_path / visit, tmp_path / f"{visit} report", by=str(tmp_path / f"{visit}.csv"))
+    old, new = tmp_path / "old report", tmp_path / "new report"
+    counts = "A has {} photos before and {} after, of other places; its share is that of what was photographed"
+    assert doubts(old, new) == [counts.format(2, 1)]
+    wrong_order, count = doubts(new, old)
+    assert "are the two in the wrong order?" in wrong_order and count == counts.format(1, 2)
+    assert doubts(old, old) == ["both are the same report"]
+    assert main(["trends", str(old), str(new), "--out", str(tmp_path / "trends")]) == 0
+    assert f"careful: {counts.format(2, 1)}" in capsys.readouterr().out
 
 
 def test_plot_escapes_names():

@@ -193,10 +193,15 @@ function show(id) {
   $("#name").focus({ preventScroll: true });
 }
 
-function box(finding) {
-  const rect = document.createElementNS("http://www.w3.org/2000/svg", "rect");
-  place(rect, finding.box);
-  return rect;
+/* A box and the number of its finding, above its upper left corner where there is room. */
+function box({ finding, box: [x, y, width, height] }) {
+  const [group, rect, number] = ["g", "rect", "text"].map((tag) => document.createElementNS("http://www.w3.org/2000/svg", tag));
+  place(rect, [x, y, width, height]);
+  const size = open.height / 30;
+  number.textContent = finding;
+  for (const [key, value] of Object.entries({ x, y: Math.max(y - size / 4, size), "font-size": size })) number.setAttribute(key, value);
+  group.append(rect, number);
+  return group;
 }
 
 function place(rect, [x, y, width, height]) {
