@@ -84,7 +84,8 @@ def _add_segment(commands) -> None:
                     "and one OUT/summary.csv.")
     parser.add_argument("photos", nargs="+", metavar="PHOTO_OR_FOLDER", help="photos, or folders of them")
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for the results")
-    parser.add_argument("--model", type=Path, metavar="PATH", help="a model file; by default the shipped corroseg")
+    parser.add_argument("--model", type=Path, metavar="PATH",
+                        help="a model file, or the name of a shipped one, such as corroseg_exact; corroseg by default")
     parser.add_argument("--threshold", type=option_values.probability, metavar="T",
                         help="probability 0-1 from which a pixel is marked; the model's own by default")
     _add_style(parser)
@@ -249,7 +250,8 @@ def _add_evaluate(commands) -> None:
         description="Pooled IoU, F1, precision and recall of corrosion at the photos' own size, with a 95 % interval "
                     "by bootstrap over groups.")
     parser.add_argument("data", metavar="DATA", type=Path, help=DATA_HELP)
-    parser.add_argument("--model", type=Path, metavar="PATH", help="a model file; by default the shipped corroseg")
+    parser.add_argument("--model", type=Path, metavar="PATH",
+                        help="a model file, or the name of a shipped one, such as corroseg_exact; corroseg by default")
     _add_style(parser)
     parser.add_argument("--split", choices=("train", "validation", "test", "all"), default="test",
                         help="which photos (default: test)")

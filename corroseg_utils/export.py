@@ -19,7 +19,7 @@ from corroseg_utils import DATA, WEIGHTS, __version__
 from corroseg_utils.errors import CorrosegError
 from corroseg_utils.litert import with_about
 from corroseg_utils.photos import read_photo, write_whole
-from corroseg_utils.segmenter import READ_SIDE, SHIPPED, fit_square, import_keras_quietly
+from corroseg_utils.segmenter import READ_SIDE, SHIPPED, fit_square, import_keras_quietly, model_path
 
 QUANTIZATIONS = ("none", "weights", "int8")
 CALIBRATION = 100  # photos for int8: the fewest that are accepted, and how many are used
@@ -58,7 +58,8 @@ def export(out: Path | str, model: Path | str = SHIPPED, size: int | None = None
     size = size or about["size"]
     photos = calibration_photos(calibration, size) if quantize == "int8" else None
     flatbuffer = convert(build_model(model, size, style), size, quantize, photos)
-    licence = {"licence": "MIT"} if Path(model).resolve().parent == WEIGHTS.resolve() else {}  # ours; yours is yours
+    is_ours = model_path(model).resolve().parent == WEIGHTS.resolve()
+    licence = {"licence": "MIT"} if is_ours else {}  # the licence of another model is not ours to give
     about = {**licence, **about, "size": size, "quantize": quantize, "version": __version__}
     write_whole(out, lambda file: file.write(with_about(flatbuffer, about)))
     return about

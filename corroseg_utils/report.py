@@ -267,8 +267,8 @@ def add_parser(subparsers) -> None:
     parser.add_argument("photos", type=Path, metavar="PHOTOS", help="folder of photos")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the report")
     parser.add_argument("--model", type=Path, metavar="PATH",
-                        help="a model file; by default the shipped one that learned to mark corroded metal alone, as "
-                             "grades by area ask for (corroseg_exact)")
+                        help="a model file, or the name of a shipped one; by default corroseg_exact, which learned to "
+                             "mark corroded metal alone, as grades by area ask for")
     parser.add_argument("--threshold", type=option_values.inner_probability, metavar="T",
                         help="probability 0-1 from which a pixel is marked; the model's own by default")
     parser.add_argument("--sure", type=option_values.inner_probability, metavar="P",

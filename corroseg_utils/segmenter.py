@@ -105,12 +105,21 @@ class Segmenter:
         return resize_mask(best, mask.shape[::-1]) * mask
 
 
+def model_path(path: Path | str) -> Path:
+    """A model file by its path, or a shipped one by its name alone, such as "corroseg_exact" or "corroseg_int8"."""
+    path = Path(path)
+    shipped = [WEIGHTS / f"{path}{suffix}" for suffix in (".npz", ".tflite")]
+    is_name = path.name == str(path) and not path.exists()
+    return next((file for file in shipped if is_name and file.is_file()), path)
+
+
 def load_segmenter(path: Path | str | None = None, exact: bool = False, style: str | None = None) -> Segmenter:
     """Load a model file.
 
     Args:
-        path: a .npz file as `train` writes it, or a .tflite file as `export` writes it, which needs no TensorFlow.
-            When None a shipped model, as .tflite where Keras and a backend are not installed.
+        path: a .npz file as `train` writes it, or a .tflite file as `export` writes it, which needs no TensorFlow; or
+            the name of a shipped one (see `model_path`). When None a shipped model, as .tflite where Keras and a
+            backend are not installed.
         exact: without a path, the shipped model that learned to mark corroded metal alone, not areas as people
             outline them.
         style: whose masks to draw, for a model that knows several (see `mask_styles`); its first one when None.
@@ -121,7 +130,7 @@ def load_segmenter(path: Path | str | None = None, exact: bool = False, style: s
     """
     keras_runs = _keras_runs()
     shipped, shipped_litert = (EXACT, EXACT_LITERT) if exact else (SHIPPED, SHIPPED_LITERT)
-    path = Path(path or (shipped if keras_runs else shipped_litert))
+    path = model_path(path or (shipped if keras_runs else shipped_litert))
     if not path.exists():
         raise ModelError(f"{path}: there is no such model file. Check the name.")
     if path.suffix == ".tflite":

@@ -14,7 +14,7 @@ from corroseg_utils.augment import close_gaps
 from corroseg_utils.dataset import CLASS_NAMES, DataError, load_arrays
 from corroseg_utils.evaluation import best_threshold
 from corroseg_utils.mask_styles import with_styles
-from corroseg_utils.segmenter import Segmenter, keras_segmenter
+from corroseg_utils.segmenter import Segmenter, keras_segmenter, model_path
 from corroseg_utils.training import Recipe, TrainingError, store_or_refuse, train
 from corroseg_utils.weights import load_weights, same_logits, save_model
 
@@ -128,7 +128,7 @@ def train_model(manifest: pd.DataFrame, out: Path | str, recipe: Recipe, setup: 
     if setup.validate and not (pairs["validation"][1] % len(names)).any():
         raise DataError("No validation photo shows corrosion, so none can tell a good epoch from a bad one. Move a "
                         "group that shows some to the split validation, or train on every photo (--all).")
-    checksum = {"weights_checksum": zlib.crc32(Path(setup.weights).read_bytes())} if setup.weights else {}
+    checksum = {"weights_checksum": zlib.crc32(model_path(setup.weights).read_bytes())} if setup.weights else {}
     store_or_refuse(out / "setup.json", asdict(setup) | checksum,
                     "a training with another setup, or from other weights")
     start = model.get_weights()

@@ -12,7 +12,7 @@ import numpy as np
 from corroseg_utils.errors import ModelError
 from corroseg_utils.mask_styles import weights_of_style
 from corroseg_utils.photos import write_whole
-from corroseg_utils.segmenter import SHIPPED
+from corroseg_utils.segmenter import SHIPPED, model_path
 
 _ABOUT = "about"  # the entry that holds the description as JSON text
 
@@ -189,7 +189,7 @@ def _named_variables(model: keras.Model) -> Iterator[tuple[str, keras.Variable]]
 
 
 def _read(path: Path | str) -> dict[str, np.ndarray]:
-    path = Path(path)
+    path = model_path(path)
     if path.suffix == ".tflite":
         raise ModelError(f"{path}: weights cannot be taken from a .tflite file. Give the .npz file that `train` wrote.")
     try:

@@ -14,7 +14,7 @@ from corroseg_utils import segmenter as segmenter_module
 from corroseg_utils.errors import ModelError
 from corroseg_utils.litert import litert_segmenter
 from corroseg_utils.photos import write_png
-from corroseg_utils.segmenter import load_segmenter
+from corroseg_utils.segmenter import load_segmenter, model_path
 
 REPO = Path(__file__).resolve().parent.parent
 SEGMENT_AND_LIST_MODULES = """
@@ -47,6 +47,17 @@ def test_ready_in_a_second():
             for _ in range(3)]
     # Processor time, and the best of three, so that other work on the machine does not tell.
     assert min(float(run.stdout.splitlines()[-1]) for run in runs) < 1
+
+
+def test_a_shipped_model_is_found_by_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("corroseg_exact", "corroseg_int8"):
+        assert model_path(name).stem == name and model_path(name).is_file()
+    assert [model_path(name).suffix for name in ("corroseg_exact", "corroseg_int8")] == [".npz", ".tflite"]
+    for path in ("gone", "folder/corroseg_exact"):
+        assert model_path(path) == Path(path)
+    (tmp_path / "corroseg_exact").write_text("mine")  # a file of that name is meant, where there is one
+    assert model_path("corroseg_exact") == Path("corroseg_exact")
 
 
 @pytest.mark.slow
