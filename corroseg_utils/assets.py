@@ -64,22 +64,34 @@ def group_photos(photos: list[Path], folder: Path | str, by: str = "job") -> lis
     if table and not table.keys() & _names(photos, folder):
         raise DataError(f"{by}: none of its photos lies in {folder}; the first in the table is {next(iter(table))!r}. "
                         "Give each photo as its path below that folder, or just its file name.")
-    names = Counter(_name(Path(path.name)) for path in photos)
-    if doubtful := [name for name in table if names[name] > 1 and not (folder / name).exists()]:
+    names, relatives = _file_names(photos), {_name(path.relative_to(folder)) for path in photos}
+    if doubtful := [name for name in table if names[name] > 1 and name not in relatives]:
         raise DataError(f"{by}: {names[doubtful[0]]} photos in {folder} have the name {doubtful[0]!r}. Give each as "
                         "its path below that folder.")
-    entries = []
+    rows, entries = _rows_of(photos, folder, table), []
     for path in photos:
-        relative = path.relative_to(folder)
-        name = printable(relative.as_posix())
-        alone = _name(Path(path.name))
-        row = dict(table.get(_name(relative)) or (names[alone] == 1 and table.get(alone)) or {})
+        relative, row = path.relative_to(folder), dict(rows.get(path, {}))
         if not row.get("asset"):
             job = JOB.match(path.stem)
             parent = folder.resolve().name if relative.parent == Path() else relative.parent.as_posix()
             row["asset"] = printable(job[0] if by != "folder" and job else parent)
-        entries.append(Entry(path, name, safe_key(relative.as_posix()), **row))
+        entries.append(Entry(path, printable(relative.as_posix()), safe_key(relative.as_posix()), **row))
     return entries
+
+
+def _rows_of(photos: list[Path], folder: Path, table: dict[str, dict]) -> dict[Path, dict]:
+    """The row of each photo that the table names, by its path below the folder, or by a file name that it alone has."""
+    names, rows = _file_names(photos), {}
+    for path in photos:
+        alone = _name(Path(path.name))
+        row = table.get(_name(path.relative_to(folder))) or (names[alone] == 1 and table.get(alone))
+        if row:
+            rows[path] = row
+    return rows
+
+
+def _file_names(photos: list[Path]) -> Counter:
+    return Counter(_name(Path(path.name)) for path in photos)
 
 
 def rows_without_photo(photos: list[Path], folder: Path | str, by: str) -> list[str]:
@@ -104,9 +116,8 @@ def photos_without_row(photos: list[Path], folder: Path | str, by: str) -> list[
     """The photos that the table `by` does not name; arguments as for `rows_without_photo`."""
     if by in ("job", "folder"):
         return []
-    named = _read_table(Path(by)).keys()
-    return [printable(path.relative_to(folder).as_posix()) for path in photos
-            if not named & _names([path], Path(folder))]
+    rows = _rows_of(photos, Path(folder), _read_table(Path(by)))
+    return [printable(path.relative_to(folder).as_posix()) for path in photos if path not in rows]
 
 
 def _names(photos: list[Path], folder: Path) -> set[str]:

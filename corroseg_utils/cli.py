@@ -165,9 +165,9 @@ def _add_train(commands) -> None:
                              "never; of a large source more is drawn all the same")
     parser.add_argument("--extra", type=Path, nargs="+", default=[], metavar="DATA",
                         help="train also on the training photos of these data sets, as the source extra")
-    parser.add_argument("--close-gaps", type=option_values.count, default=0, metavar="PX",
+    parser.add_argument("--close-gaps", type=option_values.count, metavar="PX",
                         help="fill gaps up to 2 PX wide in all masks, in pixels of --photo-size, for exact masks where "
-                             "the model shall meet hand-drawn ones; 0 for none")
+                             "the model shall meet hand-drawn ones; none unless given")
     parser.add_argument("--mask-styles", nargs="+", type=option_values.style, default=[], metavar="SOURCE[=T]",
                         help="learn how each of these sources draws its masks, with logits and a threshold T of its "
                              "own for each (without T: --threshold; without that the best one on validation photos of "
@@ -223,7 +223,7 @@ def _train(options: argparse.Namespace) -> int:
                   encoder_weights=None if options.encoder_weights == "none" else options.encoder_weights or "corroseg",
                   photo_size=options.photo_size, view=options.view, freeze_encoder=options.freeze_encoder,
                   train_batch_norm=options.train_batch_norm, source_weights=dict(options.source_weights),
-                  close_gaps=options.close_gaps, mask_styles=dict(options.mask_styles), validate=not options.all,
+                  close_gaps=options.close_gaps or 0, mask_styles=dict(options.mask_styles), validate=not options.all,
                   threshold=options.threshold)
     manifest = _manifest(options)
     if options.all:
@@ -320,9 +320,13 @@ def _add_parts(parser: argparse.ArgumentParser, verb: str) -> None:
 def _manifest(options: argparse.Namespace):
     """The part of a data set that the options name, checked, with what they hold out as test split."""
     from corroseg_utils.dataset import DataError, read_data
+    from corroseg_utils.dataset_checks import check_groups
     from corroseg_utils.folds import hold_out_fold, hold_out_source, only_source
 
     manifest = read_data(options.data)
+    is_split = options.fold is None and options.held_out_source is None
+    if is_split and not getattr(options, "all", False) and getattr(options, "split", None) != "all":
+        check_groups(manifest, options.data)
     # Held out before anything is left away: a scene goes to the fold of its first photo, which must stay the same one.
     try:
         if options.fold is not None:

@@ -139,7 +139,6 @@ def redrawn_masks(report: Path | str, photos: Path | str,
     known, left_out = _results(report), 0
     for name, mask in read_annotations(annotations, photos):
         if name in known:
-            _check_photo(photos, name, read_json(known[name]))
             touched = is_touched(labelme_path(annotations, name), mask)
             if touched is None:
                 before = _mask(read_json(known[name]))
@@ -147,6 +146,7 @@ def redrawn_masks(report: Path | str, photos: Path | str,
             if not touched:
                 left_out += 1
                 continue
+            _check_photo(photos, name, read_json(known[name]))
         yield name, mask
     if left_out:
         print(f"{annotations}: {left_out} photos are as the report had them and were left out; what is right as it is "
@@ -160,7 +160,7 @@ def _results(report) -> dict[str, Path]:
 
 
 def _check_photo(photos: Path | str, name: str, result: dict) -> None:
-    """Refuse a photo that is another one of the same name, from another visit: its file has another size."""
+    """Refuse a photo that is another one of the same name, from another visit, going by the size of its file."""
     inspected, found = result["made_from"]["files"][0][0], (Path(photos) / name).stat().st_size
     if found != inspected:
         raise AnnotationError(f"{Path(photos) / name}: this is not the photo that was inspected: it has {found} bytes, "
@@ -232,9 +232,10 @@ def _write_dataset(report, photos: Path, out: Path, review, annotations) -> list
 
 def _corrected(report, photos, review, annotations) -> Iterator[tuple[str, np.ndarray]]:
     if review:
+        known = _results(report)
         for name, mask in reviewed_masks(report, review):
             checked_size(review, photos, name, *mask.shape)
-            _check_photo(photos, name, read_json(_results(report)[name]))
+            _check_photo(photos, name, read_json(known[name]))
             yield name, mask
     if annotations:
         yield from redrawn_masks(report, photos, annotations)
@@ -264,8 +265,9 @@ def _run(options: argparse.Namespace) -> int:
         if options.review or options.annotations:
             raise CorrosegError("--to-labelme writes files to be corrected, and --review and --annotations read what "
                                 "was corrected. Give one or the other.")
-        written, kept = 0, 0
+        written, kept, known = 0, 0, _results(options.report)
         for name, mask in read_annotations(options.report / "coco.json", options.photos):
+            _check_photo(options.photos, name, read_json(known[name]))
             if labelme_path(options.out, name).exists():  # perhaps a day's work
                 kept += 1
             else:

@@ -104,7 +104,7 @@ def held_out_counts(data: Path, out: Path, part: int | str, train_options: Seque
                 if not any((out / name).is_file() for name in ("setup.json", "model.npz")):  # nothing has begun
                     (out / "run.json").unlink(missing_ok=True)
             if failed == STOPPED:
-                raise KeyboardInterrupt
+                raise SystemExit(STOPPED)  # it has said so itself
             if failed:
                 raise CorrosegError(f"{out}: the training without part {part} failed; see above.")
             keras.utils.clear_session()  # one process trains many models
@@ -166,7 +166,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace, train_options: Sequence[str]) -> None:
-    results = cross_validate(options.data, options.out, options.folds or _parts(options), train_options, options.source)
+    found = _parts(options)
+    results = cross_validate(options.data, options.out, options.folds or found, train_options, options.source)
     for name, scores in {**results["sources"], "all": results["all"]}.items():
         print(f"{name:<16} IoU {scores['iou']:.3f} ({interval_text(*scores['iou_interval'])})  F1 {scores['f1']:.3f}  "
               f"{scores['photos']} photos")

@@ -253,7 +253,7 @@ def read_csv(path: Path, columns: Sequence[str], **options) -> pd.DataFrame:
     """A CSV table with these columns, read by pandas with its `options`.
 
     Raises:
-        DataError: the file is missing, is no table, has rows of unlike length, or lacks a column.
+        DataError: the file is missing, is no table, has a row longer than its first, or lacks a column.
     """
     if not path.is_file():
         raise DataError(f"{path}: there is no such table. Check the folder.")

@@ -49,13 +49,30 @@ def checked(manifest: pd.DataFrame, skip_bad: bool = False, progress: bool = Fal
     return sound
 
 
+def check_groups(manifest: pd.DataFrame, name: Path | str) -> None:
+    """Refuse a split that divides a group, for photos of one asset on both sides of it inflate the score.
+
+    Args:
+        manifest: as `dataset.read_data` gives it.
+        name: of the data set, for the message.
+
+    Raises:
+        DataError: a group is in more than one split.
+    """
+    splits = manifest.groupby("group")["split"].nunique()
+    divided = splits.index[splits > 1]
+    if len(divided):
+        raise DataError(f"{name}: {len(divided)} groups are in more than one split, {divided[0]!r} among them. Give "
+                        "all photos of a group the same split, or a group of their own in the column group.")
+
+
 def check_data(manifest: pd.DataFrame, progress: bool = False) -> tuple[list[Problem], set[int]]:
     """Find every problem of a data set.
 
     Found are: missing, empty, truncated and unreadable files; masks whose size differs from the photo's; masks with
     unexpected values; unknown classes; photos listed twice; two photos of one name (letter case aside, as on the
     disks of Windows and macOS); masks that belong to another photo; files of the folder that no row names; split
-    names other than train, validation and test; groups that a split divides.
+    names other than train, validation and test.
 
     Returns:
         The problems, and the positions of the rows that have one.
@@ -64,13 +81,9 @@ def check_data(manifest: pd.DataFrame, progress: bool = False) -> tuple[list[Pro
     stems = Counter(photo.stem.lower() for photo in manifest["photo"])
     paths = Counter(manifest["photo"])
     masks = Counter(finding.path for findings in manifest["findings"] for finding in findings)
-    splits = manifest.groupby("group")["split"].nunique()
     rows = manifest.to_dict("records")
     for position, row in enumerate(tqdm(rows, "checking", disable=not progress)):
         found = list(_row_problems(row))
-        if splits.get(row["group"], 0) > 1:
-            found.append(Problem(row["photo"], f"its group {row['group']!r} is in more than one split",
-                                 "Give all photos of a group the same split"))
         if paths[row["photo"]] > 1:
             found.append(Problem(row["photo"], "the photo is listed more than once", "Keep one row of the table"))
         elif "layout" in manifest.attrs and stems[row["photo"].stem.lower()] > 1:

@@ -32,13 +32,11 @@ def photos_below(folder: Path, left_out: Iterable[Path] = ()) -> list[Path]:
     left_out, found = {path.resolve() for path in left_out}, []
     for here, folders, files in os.walk(folder, onerror=_unreadable):
         here = Path(here)
-        if here.resolve().name == "photos" and holds_report(here.resolve().parent):
-            folders.clear()
-            continue
-        folders[:] = [name for name in folders if (here / name).resolve() not in left_out]
+        folders[:] = [name for name in folders if (here / name).resolve() not in left_out
+                      and not (name == "photos" and holds_report(here))]
         paths = (here / name for name in files)
         found += [path for path in paths if is_photo_file(path) and not is_result(path)
-                  and (path.is_file() or path.is_symlink() and not path.exists())]
+                  and (os.path.isfile(path) or path.is_symlink() and not os.path.exists(path))]
     return sorted(found, key=lambda path: os.fsencode(path.relative_to(folder).as_posix()))
 
 
@@ -57,7 +55,7 @@ def is_photo_file(path: Path) -> bool:
 
 def holds_report(folder: Path) -> bool:
     """Whether `report` has written, or is writing, into this folder: its pictures are no photos."""
-    if (folder / ".lock").is_file() and (folder / "photos").is_dir():
+    if (folder / ".lock").is_file() and any((folder / "photos").glob("*_thumb.jpg")):
         return True
     findings = folder / "findings.json"
     if not findings.is_file():

@@ -98,7 +98,7 @@ def find_photos(paths: Iterable[Path | str]) -> list[Path]:
         if not path.exists():
             raise CorrosegError(f"{path}: there is no such file or folder. Check the name.")
         for file in photos_below(path) if path.is_dir() else [path]:
-            found[file.resolve()] = file
+            found[os.path.realpath(file)] = file
     if not found:
         raise CorrosegError(f"No photo found in {', '.join(map(str, paths))}. "
                             f"Photos end in {', '.join(sorted(PHOTO_SUFFIXES))}.")
@@ -147,11 +147,13 @@ def _segment(segmenter: Segmenter, path: Path, out: Path, name: str, scale: floa
 
 def _only_results(out: Path, results: Sequence[Path]) -> None:
     """Check that whatever will be replaced was made by an earlier run, and that no mask was mended by hand since."""
+    from tqdm import tqdm
+
     summary = out / SUMMARY
     if summary.exists() and not holds_summary(out):
         raise CorrosegError(f"{summary}: this file is there already, and is no summary of an earlier run. Give another "
                             "folder with --out, or move the file.")
-    for path in results:
+    for path in tqdm(results, "checking earlier results", delay=2, leave=False):
         if not os.path.exists(path):  # False, too, for a name that is too long
             continue
         if path.name.endswith(OVERLAY_END) and not is_overlay(path):

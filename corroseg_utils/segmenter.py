@@ -108,8 +108,8 @@ class Segmenter:
 def model_path(path: Path | str) -> Path:
     """A model file by its path, or a shipped one by its name alone, such as "corroseg_exact" or "corroseg_int8"."""
     path = Path(path)
-    shipped = [WEIGHTS / f"{path}{suffix}" for suffix in (".npz", ".tflite")]
-    is_name = path.name == str(path) and not path.exists()
+    shipped = [WEIGHTS / f"{path}{suffix}" for suffix in ("", ".npz", ".tflite")]
+    is_name = path.name == str(path) and not path.is_file()  # a clone of the repository may lie beside, as a folder
     return next((file for file in shipped if is_name and file.is_file()), path)
 
 
@@ -156,8 +156,12 @@ def load_segmenter(path: Path | str | None = None, exact: bool = False, style: s
 
 def import_keras_quietly() -> None:
     """Import Keras with its backend, without the notes that TensorFlow's libraries write while they are loaded, such as
-    that there is no GPU: they look like errors, and come before anything can be set to silence them."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    that there is no GPU: they look like errors, and come before anything can be set to silence them.
+
+    Who sets TF_CPP_MIN_LOG_LEVEL below 3 wants to see them, and what another backend says is seen.
+    """
+    if _backend() != "tensorflow" or os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") != "3":
+        return
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     try:

@@ -293,7 +293,7 @@ def store_or_refuse(path: Path, settings: dict, other: str) -> None:
     """
     text = json.dumps(settings, indent=2) + "\n"
     if path.is_file() and path.read_text() != text:
-        raise TrainingError(f"{path} is of {other}. Give a new folder, or remove this one to start afresh.")
+        raise TrainingError(f"{path} is of {other}. Give a new folder, or remove its folder to start afresh.")
     write_whole(path, lambda file: file.write(text.encode()))
 
 

@@ -128,7 +128,8 @@ def train_model(manifest: pd.DataFrame, out: Path | str, recipe: Recipe, setup: 
     if setup.validate and not (pairs["validation"][1] % len(names)).any():
         raise DataError("No validation photo shows corrosion, so none can tell a good epoch from a bad one. Move a "
                         "group that shows some to the split validation, or train on every photo (--all).")
-    checksum = {"weights_checksum": zlib.crc32(model_path(setup.weights).read_bytes())} if setup.weights else {}
+    start_file = model_path(setup.weights or setup.encoder_weights or "")
+    checksum = {"start_checksum": zlib.crc32(start_file.read_bytes())} if start_file.is_file() else {}
     store_or_refuse(out / "setup.json", asdict(setup) | checksum,
                     "a training with another setup, or from other weights")
     start = model.get_weights()

@@ -392,6 +392,8 @@ def test_a_photo_of_another_visit_is_not_taken_for_the_one_inspected(tmp_path, r
     with pytest.raises(AnnotationError, match="CDM_1_a.png: this is not the photo that was inspected: it has"):
         corrections_to_dataset(report, other, tmp_path / "data", review)
     assert not (tmp_path / "data").exists()
+    assert main(["corrections", str(report), "--photos", str(other), "--out", str(tmp_path / "labelme"),
+                 "--to-labelme"]) == 2
 
 
 def test_earlier_corrections_are_not_dropped(tmp_path, report, photos):

@@ -56,8 +56,9 @@ def quick(monkeypatch, model_file):
 
 def test_a_stop_by_hand_is_no_failed_training(data, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(cli, "main", lambda arguments: 130)
-    assert main([str(data), "--out", str(tmp_path / "out"), *TINY]) == 130
-    assert "failed" not in capsys.readouterr().err
+    with pytest.raises(SystemExit) as stopped:
+        main([str(data), "--out", str(tmp_path / "out"), *TINY])
+    assert stopped.value.code == 130 and "failed" not in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -126,6 +127,10 @@ def test_folds_are_whole_numbers_however_the_table_writes_them(data, tmp_path, q
     table.assign(fold=[0, 1] * 3 + [1, 1.5]).to_csv(data.with_name("half.csv"), index=False)
     assert main([str(data.with_name("half.csv")), "--out", str(tmp_path / "half")]) == 2
     assert "there is 1.5" in capsys.readouterr().err
+    table.assign(fold=[0, 1] * 3 + [1, None]).to_csv(data.with_name("gap.csv"), index=False)
+    for folds in ([], ["--folds", "0"]):
+        assert main([str(data.with_name("gap.csv")), "--out", str(tmp_path / "gap"), *folds]) == 2
+        assert f"{JOBS - 1}.jpg has no fold" in capsys.readouterr().err
     (tmp_path / "file").write_text("")
     assert main([str(data), "--out", str(tmp_path / "file")]) == 2
     assert "error: " in capsys.readouterr().err

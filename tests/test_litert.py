@@ -49,6 +49,17 @@ def test_ready_in_a_second():
     assert min(float(run.stdout.splitlines()[-1]) for run in runs) < 1
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("level", "quiet"), [(None, True), ("0", False)])
+def test_keras_starts_quietly_unless_its_notes_are_wanted(level, quiet):
+    environment = {key: value for key, value in os.environ.items() if key != "TF_CPP_MIN_LOG_LEVEL"}
+    environment |= {"TF_CPP_MIN_LOG_LEVEL": level} if level else {}
+    run = subprocess.run([sys.executable, "-c", "from corroseg_utils.segmenter import *; import_keras_quietly(); "
+                          "import keras; keras.ops.zeros(1)"], cwd=REPO, env=environment, text=True,
+                         capture_output=True, check=True)
+    assert (run.stderr == "") == quiet
+
+
 def test_a_shipped_model_is_found_by_its_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("corroseg_exact", "corroseg_int8"):
@@ -56,6 +67,9 @@ def test_a_shipped_model_is_found_by_its_name(tmp_path, monkeypatch):
     assert [model_path(name).suffix for name in ("corroseg_exact", "corroseg_int8")] == [".npz", ".tflite"]
     for path in ("gone", "folder/corroseg_exact"):
         assert model_path(path) == Path(path)
+    assert model_path("corroseg_int8.tflite") == model_path("corroseg_int8")
+    (tmp_path / "corroseg").mkdir()  # a clone of the repository
+    assert model_path("corroseg").suffix == ".npz"
     (tmp_path / "corroseg_exact").write_text("mine")  # a file of that name is meant, where there is one
     assert model_path("corroseg_exact") == Path("corroseg_exact")
 

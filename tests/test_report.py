@@ -10,15 +10,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from report_helpers import CREATED, ColourSegmenter, files_in, photo_with, report_on, sample_photos, save
 
 from corroseg_utils.annotations import decode_rle, read_coco
-from corroseg_utils.assets import group_photos, list_photos, safe_key
+from corroseg_utils.assets import group_photos, list_photos, photos_without_row, safe_key
 from corroseg_utils.cli import main
 from corroseg_utils.dataset import DataError
 from corroseg_utils.errors import CorrosegError
 from corroseg_utils.photo_files import printable
-from corroseg_utils.photos import write_jpeg
+from corroseg_utils.photos import read_photo, write_jpeg
 from corroseg_utils.report import Settings, make_report
 from corroseg_utils.report_files import CSV_COLUMNS
 from corroseg_utils.segmenter import SHIPPED_LITERT, Segmenter
@@ -249,6 +250,7 @@ def test_a_file_name_that_two_photos_have_is_doubtful(tmp_path):
         group_photos(photos[:2], tmp_path, str(table))
     save(tmp_path / "1.jpg", photo_with())  # directly in the folder: its path is its name
     assert [entry.asset for entry in group_photos(photos, tmp_path, str(table))] == ["x", "y", "Tank 7"]
+    assert photos_without_row(photos, tmp_path, str(table)) == ["x/1.jpg", "y/1.jpg"]
 
 
 def test_a_name_of_macos_is_the_one_in_the_table(tmp_path):
@@ -387,6 +389,20 @@ def test_empty_rows_of_a_spreadsheet(tmp_path):
     table.write_text('photo,asset\n\na.jpg,"A\nB"\n,\n,B\n')
     with pytest.raises(DataError, match="row 5 names no photo"):
         group_photos(photos, tmp_path, str(table))
+
+
+@pytest.mark.parametrize("orientation", [3, 6])
+def test_a_steel_mask_lies_on_the_upright_photo(tmp_path, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    (tmp_path / "photos").mkdir()
+    Image.fromarray(photo_with((0, 0, 40, 60))).save(tmp_path / "photos" / "a.png", exif=exif)  # red is stored left
+    upright = read_photo(tmp_path / "photos" / "a.png")
+    red = upright[..., 0] > upright[..., 2]
+    save(tmp_path / "steel" / "a.png", np.where(red, 255, 0).astype(np.uint8))
+    report_on(tmp_path / "photos", tmp_path / "out", settings=Settings(steel=tmp_path / "steel"))
+    (photo,) = json.loads((tmp_path / "out" / "findings.json").read_text())["photos"]
+    assert (photo["surface"], photo["corroded_percent"]) == ("steel mask", 100)
 
 
 def test_photos_without_a_steel_mask_are_counted(tmp_path, capsys):

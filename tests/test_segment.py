@@ -274,6 +274,19 @@ def test_photos_are_found_once_in_order(tmp_path):
     assert [photo.name for photo in find_photos([tmp_path / "odd.xyz"])] == ["odd.xyz"]  # named: it is tried
 
 
+def test_a_link_to_itself_is_listed_as_failed(tmp_path, red_segmenter):
+    (tmp_path / "loop.jpg").symlink_to("loop.jpg")
+    (row,) = segment_photos(red_segmenter, find_photos([tmp_path]), tmp_path / "out")
+    assert row["error"]
+
+
+def test_a_folder_of_photos_that_is_named_is_searched_whatever_lies_beside_it(tmp_path):
+    write_jpeg(tmp_path / "visit" / "photos" / "a.jpg", red_left())
+    (tmp_path / "visit" / ".lock").touch()  # of another program
+    for folder in (tmp_path, tmp_path / "visit" / "photos"):
+        assert [path.name for path in find_photos([folder])] == ["a.jpg"]
+
+
 def test_results_in_other_folders_are_no_photos_either(tmp_path, red_segmenter):
     photos = tmp_path / "photos"
     write_jpeg(photos / "a.jpg", red_left())

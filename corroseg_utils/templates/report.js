@@ -137,6 +137,7 @@ function sortBy(button) {
   const head = button.closest("th");
   const falling = head.getAttribute("aria-sort") === "ascending";
   for (const other of $("#photos thead tr").cells) other.removeAttribute("aria-sort");
+  $("#photos caption .screen").textContent = "; the buttons in the head sort";
   head.setAttribute("aria-sort", falling ? "descending" : "ascending");
   const value = (row) => {
     const own = row.dataset[key];
@@ -185,19 +186,23 @@ function show(id) {
   $("#layer").alt = `Overlay: ${percent(p.corroded_percent)} of the ${p.surface} marked as corroded, in ${p.findings.length} findings`;
   for (const svg of [$("#boxes"), $("#chosen")]) svg.setAttribute("viewBox", `0 0 ${p.width} ${p.height}`);
   place($("#chosen rect"), [0, 0, 0, 0]);
-  $("#boxes").replaceChildren(...p.findings.map(box));
   $("#findings").replaceChildren(...p.findings.map(found), ...unlisted(p));
-  numbers().forEach(mark);
+  drawBoxes();
   slide($("#slider").value);
   window.scrollTo(0, 0);
   $("#name").focus({ preventScroll: true });
+}
+
+function drawBoxes() {
+  $("#boxes").replaceChildren(...open.findings.map(box));
+  numbers().forEach(mark);
 }
 
 /* A box and the number of its finding, above its upper left corner where there is room. */
 function box({ finding, box: [x, y, width, height] }) {
   const [group, rect, number] = ["g", "rect", "text"].map((tag) => document.createElementNS("http://www.w3.org/2000/svg", tag));
   place(rect, [x, y, width, height]);
-  const size = open.height / 30;
+  const size = 13 * open.width / $("#stage").clientWidth;  // 13 pixels of the screen
   number.textContent = finding;
   for (const [key, value] of Object.entries({ x, y: Math.max(y - size / 4, size), "font-size": size })) number.setAttribute(key, value);
   group.append(rect, number);
@@ -342,6 +347,7 @@ $("#back").addEventListener("click", back);
 $("#previous").addEventListener("click", () => step(-1));
 $("#next").addEventListener("click", () => step(1));
 window.addEventListener("hashchange", follow);
+window.addEventListener("resize", () => open && drawBoxes());
 
 const KEYS = {
   n: () => step(1), p: () => step(-1), j: () => chooseNext(1), k: () => chooseNext(-1),
