@@ -106,9 +106,10 @@ class Segmenter:
 
 
 def model_path(path: Path | str) -> Path:
-    """A model file by its path, or a shipped one by its name alone, such as "corroseg_exact" or "corroseg_int8"."""
+    """A model file by its path, or a shipped one by its name alone, such as "corroseg_exact": where Keras and a backend
+    are not installed, its 8-bit file."""
     path = Path(path)
-    shipped = [WEIGHTS / f"{path}{suffix}" for suffix in ("", ".npz", ".tflite")]
+    shipped = [WEIGHTS / f"{path}{end}" for end in ("", ".npz" if _keras_runs() else "_int8.tflite", ".tflite")]
     is_name = path.name == str(path) and not path.is_file()  # a clone of the repository may lie beside, as a folder
     return next((file for file in shipped if is_name and file.is_file()), path)
 

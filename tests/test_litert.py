@@ -70,6 +70,9 @@ def test_a_shipped_model_is_found_by_its_name(tmp_path, monkeypatch):
     assert model_path("corroseg_int8.tflite") == model_path("corroseg_int8")
     (tmp_path / "corroseg").mkdir()  # a clone of the repository
     assert model_path("corroseg").suffix == ".npz"
+    with monkeypatch.context() as small:  # a small computer
+        small.setattr(segmenter_module, "_keras_runs", lambda: False)
+        assert model_path("corroseg_exact").name == "corroseg_exact_int8.tflite"
     (tmp_path / "corroseg_exact").write_text("mine")  # a file of that name is meant, where there is one
     assert model_path("corroseg_exact") == Path("corroseg_exact")
 
