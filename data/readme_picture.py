@@ -9,7 +9,7 @@ from corroseg_utils.figures import show_predictions
 from corroseg_utils.photos import resize_mask, resize_photo
 from corroseg_utils.segmenter import load_segmenter
 
-# Of the test jobs: two that the model gets mostly right, and one with a flange that it fills and thin rust that it misses.
+# Of the test jobs: two that the model gets mostly right, and one with a flange that it fills and thin rust it misses.
 PHOTOS = ("CDS_23374_IMG_0279", "CDS_27772_IMG_0533", "CDM_28801_IMG_0554")
 WIDTH, HEIGHT = 400, 300  # pixels of each picture
 
