@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 from PIL import Image
-from report_helpers import photo_with, report_on, save
+from report_helpers import CREATED, photo_with, report_on, save
 
 from corroseg_utils.annotations import (
     AnnotationError,
@@ -22,8 +22,10 @@ from corroseg_utils.annotations import (
 from corroseg_utils.cli import main
 from corroseg_utils.corrections import corrections_to_dataset, read_review
 from corroseg_utils.dataset import load_arrays, load_mask, read_data
+from corroseg_utils.photos import copy_upright, read_photo
 from corroseg_utils.polygons import area, fill, trace
-from corroseg_utils.report import Settings
+from corroseg_utils.report import Settings, make_report
+from corroseg_utils.segmenter import Segmenter
 
 SQUARE = [[10, 10], [20, 10], [20, 20], [10, 20]]
 
@@ -162,6 +164,28 @@ def test_more_severe_class_wins_in_coco(tmp_path, photos):
     assert np.bincount(mask.ravel(), minlength=5).tolist() == [4800 - 400, 300, 0, 0, 100]
 
 
+def test_cor_wins_over_rus_although_its_index_is_lower(tmp_path, photos):
+    path = write_coco(tmp_path / "c.json", [[[0, 0, 20, 0, 20, 20, 0, 20]]], category="Corrosion")  # in capitals too
+    content = json.loads(path.read_text())
+    content["categories"].append({"id": 1, "name": "RUS"})
+    content["annotations"].append({"id": 7, "image_id": 5, "category_id": 1,
+                                   "segmentation": [[10, 0, 30, 0, 30, 20, 10, 20]]})
+    path.write_text(json.dumps(content))
+    ((_, mask),) = read_coco(path, photos)
+    assert np.bincount(mask.ravel(), minlength=3).tolist() == [4800 - 600, 400, 200]
+
+
+def test_a_labelme_file_may_name_its_photo_alone(tmp_path, photos):
+    """As LabelMe does where file and photo lay in one folder when it was drawn."""
+    folder = tmp_path / "labelme"
+    folder.mkdir()
+    shape = {"label": "cor", "shape_type": "polygon", "points": SQUARE}
+    (folder / "a.json").write_text(json.dumps({"shapes": [shape], "imagePath": "CDM_1_a.png", "imageHeight": 60,
+                                               "imageWidth": 80}))
+    ((name, mask),) = read_labelme(folder, photos)
+    assert name == "CDM_1_a.png" and mask.sum() == 100
+
+
 def test_labelme_round_trip_is_exact_with_holes_and_islands(tmp_path, photos):
     mask = np.zeros((60, 80), np.uint8)
     mask[5:50, 5:70] = 1
@@ -278,6 +302,9 @@ def test_a_review_made_by_hand(tmp_path):
     text = '{"schema": "corroseg-review/1", "photos": {"a.jpg": {"1": {"verdict": "%s"}, "2": {"comment": "wet"}}}}'
     review.write_bytes(b"\xef\xbb\xbf" + (text % "reject").encode())  # as an editor on Windows saves it
     assert read_review(review) == ({"a.jpg": {1: "reject"}}, {})
+    review.write_text((text % "reject").replace("review/1", "review/2"))
+    with pytest.raises(AnnotationError, match="its schema is 'corroseg-review/2'"):
+        read_review(review)
     review.write_text(text % "rejected")
     with pytest.raises(AnnotationError, match=r"review.json: not a review \(a verdict is confirm, reject or empty, and "
                                               r"not 'rejected'\)"):
@@ -302,6 +329,31 @@ def test_review_becomes_a_data_set_without_the_rejected_finding(tmp_path, report
     assert masks.sum() > 0
     stored = np.asarray(Image.open(next((tmp_path / "data" / "masks").glob("*.png"))))
     np.testing.assert_array_equal(stored, expected)
+
+
+def test_a_review_keeps_the_kinds_of_damage(tmp_path):
+    def logits(photos):  # background, rust where it is red, pitting where it is blue
+        photos = photos.astype(np.float32)
+        red, blue = photos[..., 0] - photos[..., 2] - 60, photos[..., 2] - photos[..., 0] - 60
+        return np.stack([np.zeros_like(red), red, blue], -1)
+
+    photo = photo_with((0, 0, 40, 30), (80, 0, 90, 10), size=(96, 72))
+    photo[40:50, 60:90] = (40, 60, 200)
+    save(tmp_path / "photos" / "a.png", photo)
+    about = {"network": "colours", "size": 96, "classes": ["background", "rus", "pit"], "threshold": 0.5}
+    make_report(tmp_path / "photos", tmp_path / "report", Segmenter(logits, about), created=CREATED, quiet=True)
+    review = write_review(tmp_path / "review.json", {"a.png": {1: "confirm", 3: "reject"}})
+    corrections_to_dataset(tmp_path / "report", tmp_path / "photos", tmp_path / "data", review)
+    (row,) = read_data(tmp_path / "data" / "manifest.csv").to_dict("records")
+    mask = load_mask(row["photo"], row["findings"], (96, 72))
+    assert np.bincount(mask.ravel(), minlength=5).tolist() == [96 * 72 - 1500, 0, 1200, 300, 0]
+
+
+def test_files_of_a_killed_run_do_not_get_into_the_data_set(tmp_path, report, photos):
+    save(tmp_path / ".data.part" / "images" / "stale.png", photo_with())
+    review = write_review(tmp_path / "review.json", {"CDM_1_a.png": {1: "confirm"}})
+    corrections_to_dataset(report, photos, tmp_path / "data", review)
+    assert len(list((tmp_path / "data" / "images").iterdir())) == 1 and not (tmp_path / ".data.part").exists()
 
 
 def test_redrawn_masks_win_over_the_review(tmp_path, report, photos):
@@ -416,6 +468,15 @@ def test_turned_photos_are_stored_upright(tmp_path):
     photos, masks = load_arrays(read_data(tmp_path / "data" / "manifest.csv"), 64)
     red = photos[0].astype(int)
     assert ((red[..., 0] > red[..., 2]) == (masks[0] > 0)).mean() > 0.97
+
+
+def test_a_photo_that_is_turned_keeps_its_quality(tmp_path):
+    """Noise is what a strong compression spoils first."""
+    noise, exif = np.random.default_rng(0).integers(100, 160, (60, 80, 3)).astype(np.uint8), Image.Exif()
+    exif[0x0112] = 3
+    photo = save(tmp_path / "a.jpg", noise, exif=exif, quality=95)
+    copy = copy_upright(photo, tmp_path / "copy" / "a.jpg")
+    assert np.abs(read_photo(copy).astype(int) - read_photo(photo)).mean() < 3
 
 
 def test_a_review_without_a_verdict_is_an_error(tmp_path, report, photos):

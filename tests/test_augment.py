@@ -9,6 +9,7 @@ from corroseg_utils.augment import (
     augment_pair,
     close_gaps,
     degrade,
+    noise,
     paste_damage,
     random_affine,
 )
@@ -68,6 +69,7 @@ def test_limits_of_shear_zoom_and_rotation_hold():
         rng = np.random.default_rng(seed)
         linear = random_affine(square, 64, Augmentation(flip=False, shear=0, zoom=0.2), rng)[:, :2]
         assert np.allclose(linear, np.diag(np.diag(linear))) and (np.abs(1 / np.diag(linear) - 1) <= 0.2 + 1e-9).all()
+        assert linear[0, 0] != linear[1, 1]  # width and height apart
         linear = random_affine(square, 64, Augmentation(flip=False, shear=0.2, zoom=0), rng)[:, :2]
         assert abs(linear[0, 1]) <= 0.2 and np.allclose(np.delete(linear.ravel(), 1), [1, 0, 1])
         linear = random_affine(square, 64, Augmentation(flip=False, shear=0, zoom=0, rotate=10), rng)[:, :2]
@@ -119,6 +121,14 @@ def test_a_camera_fault_changes_the_photo_and_only_so_far(fault):
         assert not np.array_equal(worse, photo)
         # It is the same scene still: its bright fields stay brighter than the dark ones.
         assert np.corrcoef(worse[..., 0].ravel(), photo[..., 0].ravel())[0, 1] > 0.3
+
+
+@pytest.mark.parametrize("level", [0, 255])
+def test_noise_does_not_turn_black_into_white(level):
+    flat = np.full((40, 40, 3), level, np.uint8)
+    for seed in range(5):
+        grain = noise(flat, np.random.default_rng(seed)).astype(int) - level
+        assert 0 < np.abs(grain).max() < 128  # a standard deviation of at most 15
 
 
 def test_faults_strike_as_often_as_told():

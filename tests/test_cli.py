@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -303,6 +304,50 @@ def test_photos_of_another_data_set_are_added(shared_data_2020, data_2020, tmp_p
     for wrong in ("extra", "extra=-1", "extra=inf", "extra=nan", "extra=a"):
         with pytest.raises(SystemExit):
             main([*command, "--source-weights", wrong])
+
+
+def test_every_option_of_train_reaches_its_place(shared_data_2020, tmp_path, monkeypatch):
+    from corroseg_utils import training_run
+
+    seen = {}
+    monkeypatch.setattr(training_run, "train_model", lambda manifest, out, recipe, setup: seen.update(
+        asdict(recipe) | asdict(setup)) or {"threshold": 0.5})
+    command = ["train", str(shared_data_2020), "--out", str(tmp_path)]
+    assert main(command) == 0
+    assert (seen["encoder_weights"], seen["loss"], seen["seed"], seen["validate"]) == ("corroseg", "dice", 0, True)
+    given = {"network": "unet_2020", "alpha": 0.5, "photo_size": 96, "view": 64, "size": 32, "epochs": 6, "cycles": 3,
+             "steps": 5, "batch_size": 4, "learning_rate": 0.01, "classes": "damage", "loss": "lovasz", "ema": 0.9,
+             "close_gaps": 2, "threshold": 0.3, "seed": 7}
+    options = [part for name, value in given.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+    assert main([*command, *options, "--encoder-weights", "none", "--crop", "0.4", "0.8", "--paste", "0.25",
+                 "--freeze-encoder"]) == 0
+    assert seen | given == seen
+    assert (seen["encoder_weights"], seen["freeze_encoder"], seen["train_batch_norm"]) == (None, True, False)
+    assert (seen["augmentation"]["crop"], seen["augmentation"]["paste"]) == ((0.4, 0.8), 0.25)
+    given = {"weights": "m.npz", "keep_start": 0.5, "patience": 3}
+    assert main([*command, "--weights", "m.npz", "--keep-start", "0.5", "--patience", "3", "--train-batch-norm"]) == 0
+    assert seen | given == seen and (seen["freeze_encoder"], seen["train_batch_norm"]) == (False, True)
+
+
+def test_seed_sizes_and_frozen_encoder_reach_the_training(shared_data_2020, tmp_path, monkeypatch):
+    from corroseg_utils import training_run
+    from corroseg_utils.models import encoder_layers
+
+    seen = []
+
+    def train(model, training, validation, *rest):
+        frozen = not any(layer.trainable_variables for layer in encoder_layers(model))
+        seen.append((model.get_weights(), training[0].shape, validation[0].shape, frozen))
+
+    monkeypatch.setattr(training_run, "train", train)
+    command = ["train", str(shared_data_2020), *TINY_TRAINING[:-1], "--alpha", "0.35", "--threshold", "0.5",
+               "--photo-size", "64", "--view", "32"]
+    for number, options in enumerate((["--freeze-encoder"], ["--freeze-encoder"], ["--seed", "1"])):
+        assert main([*command, "--out", str(tmp_path / str(number)), *options]) == 0
+    starts, *rest = zip(*seen, strict=True)
+    assert rest == [((4, 64, 64, 3),) * 3, ((2, 32, 32, 3),) * 3, (True, True, False)]
+    assert all(np.array_equal(one, again) for one, again in zip(*starts[:2], strict=True))
+    assert not np.array_equal(starts[0][0], starts[2][0])  # another seed, another start
 
 
 def test_a_start_of_the_network_and_one_of_the_encoder_exclude_each_other(shared_data_2020, model_file, tmp_path,

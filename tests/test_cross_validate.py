@@ -82,6 +82,10 @@ def test_photos_one_by_one():
     counts = pd.DataFrame([[0, 0, 5, 5], [0, 8, 0, 2], [0, 0, 0, 10], [10, 0, 0, 0]], columns=COUNTS)
     scores = cross_validate._scores(counts.assign(part="0", group=range(4)))  # IoU 0.5, 0.2, 1, and a clean photo
     assert scores["median_iou"] == 0.5 and scores["below_03"] == pytest.approx(1 / 3)
+    scores = cross_validate._scores(counts.assign(part=["0", "0", "1", "1"], group=range(4)))
+    assert scores["iou_by_part"] == {"0": 7 / 20, "1": 1}
+    limit = pd.DataFrame([[0, 7, 0, 3]], columns=COUNTS).assign(part="0", group=0)  # IoU 0.3, which is not below 0.3
+    assert cross_validate._scores(limit)["below_03"] == 0
 
 
 def test_what_is_done_is_not_done_again(data, tmp_path, quick):
@@ -142,6 +146,12 @@ def test_scores_of_other_data_are_not_taken_for_these(data, tmp_path, quick, cap
     other = tmp_path / "other" / data.name
     other.write_text(data.read_text().replace("job0", "jobx"))
     assert main([str(other), "--out", str(tmp_path / "out")]) == 2
+    assert "run.json is of another" in capsys.readouterr().err
+
+
+def test_scores_of_one_source_are_not_taken_for_those_of_all(data, tmp_path, quick, capsys):
+    held_out_counts(data, tmp_path / "fold0", 0, source="b")
+    assert main([str(data), "--out", str(tmp_path)]) == 2
     assert "run.json is of another" in capsys.readouterr().err
 
 

@@ -80,6 +80,16 @@ def test_a_pair_of_folders_is_paired_by_name(tmp_path):
     assert list(manifest["group"]) == ["a", "b", "c"]
 
 
+def test_a_job_stays_together_in_a_pair_of_folders(tmp_path):
+    names = [f"CDM_{job}_IMG_{number}" for job in range(4) for number in range(3)]
+    for name in names:
+        write_png(tmp_path / "images" / f"{name}.png", np.zeros((4, 4, 3), np.uint8))
+    (tmp_path / "masks").mkdir()
+    manifest = read_data(tmp_path)
+    assert manifest["group"].tolist() == [name[:5] for name in names]
+    assert manifest["split"].tolist() == split_by_group(manifest["group"])
+
+
 def test_a_manifest_csv(tmp_path):
     (tmp_path / "m.csv").write_text(
         "image,mask,source,group,fold,note\ni/1.jpg,m/1.png,x,007,0,a\ni/2.jpg,,y,007,1,b\ni/3.jpg,m/3.png,y,,1,c\n")

@@ -24,7 +24,7 @@ from corroseg_utils.evaluation import (
 )
 from corroseg_utils.metrics import confusion, corrosion_scores
 from corroseg_utils.photos import write_jpeg
-from corroseg_utils.segmenter import Segmenter, load_segmenter, softmax
+from corroseg_utils.segmenter import Segmenter, fit_square, load_segmenter, softmax
 
 
 def constant_segmenter(corrosion, size=32, threshold=0.5):
@@ -54,6 +54,14 @@ def test_probability_has_the_photos_size(height, width):
     assert probability == pytest.approx(0.3, abs=1e-5)
     assert segmenter.shapes == {((1, 32, 32, 3), "uint8"): 1}
     assert segmenter.class_probabilities(np.zeros((height, width, 3), np.uint8)).shape[-1] == 2
+
+
+def test_the_square_is_filled_up_by_mirroring():
+    wide = np.arange(8, dtype=np.uint8).reshape(2, 4, 1).repeat(3, -1)
+    square, size = fit_square(wide, 4)
+    assert size == (4, 2) and square[..., 0].tolist() == [[0, 1, 2, 3], [4, 5, 6, 7], [4, 5, 6, 7], [0, 1, 2, 3]]
+    square, size = fit_square(wide.transpose(1, 0, 2), 4)
+    assert size == (2, 4) and square[..., 0].tolist() == [[0, 4, 4, 0], [1, 5, 5, 1], [2, 6, 6, 2], [3, 7, 7, 3]]
 
 
 def test_a_probability_equal_to_the_threshold_is_marked():
@@ -190,6 +198,10 @@ def test_without_corrosion_or_without_clean_photos_there_is_nan():
     assert np.isnan(pooled_scores(counts_table((1, 1, 1, 1)))["clean_marked"])
 
 
+def test_one_percent_is_enough_for_a_relative_error():
+    assert share_error(np.array([[[98, 1], [0, 1]]])) == 1  # 1 of 100 pixels, and 2 are marked
+
+
 def test_photo_counts_name_the_photos(shared_data_2020, red_segmenter):
     manifest = read_data(shared_data_2020)
     table = photo_counts(red_segmenter, manifest)
@@ -219,6 +231,16 @@ def test_classes_are_scored_one_by_one(shared_data_2020):
         evaluate_classes(fewer, manifest)
     defined = [scores["class_iou"][name] for name in ("background", "cor", "rus", "pit")]
     assert scores["mean_iou"] == pytest.approx(np.mean(defined))
+
+
+def test_tiles_say_where_damage_is_and_the_whole_view_of_which_kind(shared_data_2020):
+    squares = []
+    segmenter = Segmenter(lambda photos: squares.append(photos) or np.zeros((*photos.shape[:3], 5), np.float32),
+                          {"size": 32, "classes": ["background", "cor", "rus", "pit", "lom"], "threshold": 0.5})
+    for scale, expected in ((None, 1 + 1), (1.0, 3 * 2 + 1)):  # a photo of 96 x 64 pixels
+        squares.clear()
+        evaluate_classes(segmenter, read_data(shared_data_2020).head(1), scale=scale)
+        assert len(squares) == expected
 
 
 def test_the_band_at_a_border_by_hand():

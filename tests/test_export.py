@@ -14,7 +14,8 @@ from corroseg_utils.errors import CorrosegError
 from corroseg_utils.export import export
 from corroseg_utils.litert import load_interpreter, partitions, read_about
 from corroseg_utils.metrics import confusion, corrosion_iou
-from corroseg_utils.segmenter import load_segmenter
+from corroseg_utils.photos import read_photo
+from corroseg_utils.segmenter import fit_square, load_segmenter
 
 WEIGHTS = DATA / "weights"
 KEPT = ("network", "alpha", "threshold", "classes", "size")  # what an export keeps of its model's description
@@ -90,6 +91,29 @@ def test_int8_needs_a_hundred_photos(shared_data_2020, model_file, tmp_path, cap
     assert main(arguments) == 2
     assert "at least 100 training photos" in capsys.readouterr().err
     assert not (tmp_path / "a.tflite").exists()
+
+
+def test_ranges_are_set_on_training_photos_from_the_whole_list(shared_data_2020, monkeypatch):
+    from corroseg_utils.dataset import read_data
+
+    monkeypatch.setattr(export_module, "CALIBRATION", 3)
+    manifest = read_data(shared_data_2020)
+    training = manifest["photo"][manifest["split"] == "train"].tolist()
+    assert len(training) == 4
+    expected = [fit_square(read_photo(training[number]), SIZE)[0] for number in (0, 2, 3)]
+    np.testing.assert_array_equal(export_module.calibration_photos(shared_data_2020, SIZE), expected)
+
+
+def test_the_description_names_the_size_that_was_asked_for(model_file, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(export_module, "convert",
+                        lambda model, *rest: asked.append((model.input_shape, *rest)) or b"no flatbuffer")
+    path = tmp_path / "a.tflite"
+    command = ["export", "--out", str(path), "--model", str(model_file), "--size", "96", "--quantize", "weights"]
+    assert main(command) == 0
+    assert asked == [((None, 96, 96, 3), 96, "weights", None)]
+    about = read_about(path)
+    assert (about["size"], about["quantize"], about["threshold"]) == (96, "weights", 0.5)
 
 
 def model_of(export):

@@ -39,6 +39,7 @@ def test_an_overlay_tints_the_inside_draws_the_outline_and_leaves_the_rest():
     assert (tinted[edge] == COLOURS[1]).all()
     assert (tinted[2, 2] == (100 * 0.5 + COLOURS[1] * 0.5).astype(np.uint8)).all()
     assert (PHOTO == 100).all()  # the photo given is left alone
+    assert overlay(PHOTO, MASK, 0.25)[2, 2].tolist() == [75, 114, 133]  # three quarters photo, a quarter (0, 158, 235)
 
 
 def test_overlays_of_bool_empty_and_full_masks():

@@ -44,6 +44,7 @@ def test_d610_counts_of_pixels_meet_the_limits_exactly():
         ([0.0101] * 50, "G"),
         ([0.1] * 4 + [0.005] * 200, "P"),  # 0.4 in four spots, 1.0 in specks
         ([0.1] * 20 + [0.005] * 200, "G"),  # 2.0 in spots, 1.0 in specks
+        ([0.25] * 8 + [0.0078125] * 256, "P"),  # 2.0 in each: just half is enough
     ],
 )
 def test_rust_distribution(areas, letter):

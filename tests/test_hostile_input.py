@@ -20,7 +20,7 @@ from corroseg_utils.photo_reader import PhotoReader
 from corroseg_utils.photos import PhotoError
 
 NAMES = ("'\"`.png", "<script>alert(1)<.png", "new\nline.png", "tab\t\r.png", "ö 漢字 \u202e.png", "..png",
-         "...jpg.png", "-rf.png", "=cmd()+1.png", "@x.png", "%2e%2e%2f.png", "{{7*7}}.png", "$(touch x).png",
+         "...jpg.png", "-rf.png", "=cmd()+1.png", "+1.png", "@x.png", "%2e%2e%2f.png", "{{7*7}}.png", "$(touch x).png",
          "a" * 250 + ".png", "con.png", " .png", "&lt;.png", "<!--.png", "\x1b[31m.png")
 
 
@@ -219,6 +219,15 @@ def test_a_reader_that_dies_costs_one_photo(tmp_path):
             assert "stopped the reader" in str(error)
         reader.ask(photo)
         assert reader.answer().width == 80
+
+
+def test_a_photo_of_8_pixels_is_read_and_one_of_7_is_not(tmp_path):
+    with PhotoReader() as reader:
+        reader.ask(save(tmp_path / "8.png", photo_with(size=(8, 8))))
+        assert reader.answer().pixels.shape == (8, 8, 3)
+        reader.ask(save(tmp_path / "7.png", photo_with(size=(8, 7))))
+        with pytest.raises(PhotoError, match="it is 8 x 7 pixels"):
+            reader.answer()
 
 
 def test_large_photos_are_worked_on_at_a_bounded_size(tmp_path):

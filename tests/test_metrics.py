@@ -112,4 +112,6 @@ def test_interval_is_reproducible_and_contains_the_pooled_score():
 def test_interval_of_one_group_and_of_nothing():
     assert bootstrap_interval([photo_counts(3, 1)] * 2, ["a", "b"], corrosion_iou) == (0.75, 0.75)
     assert np.isnan(bootstrap_interval([photo_counts(3, 1)] * 2, ["a", "a"], corrosion_iou)).all()
+    # Draws of the photo without corrosion alone are left out.
+    assert bootstrap_interval([photo_counts(3, 1), photo_counts(0, 0)], ["a", "b"], corrosion_iou) == (0.75, 0.75)
     assert np.isnan(bootstrap_interval([photo_counts(0, 0)] * 2, ["a", "b"], corrosion_iou)).all()

@@ -174,6 +174,11 @@ def test_16_bit_photo(tmp_path):
         assert read_photo(tmp_path / f"deep{suffix}")[0, :, 0].tolist() == [0, 1, 128, 255]
 
 
+def test_a_deep_file_that_holds_8_bits_is_not_darkened(tmp_path):
+    Image.fromarray(np.array([[0, 100, 255]], np.uint16)).save(tmp_path / "deep.png")
+    assert read_photo(tmp_path / "deep.png")[0, :, 0].tolist() == [0, 100, 255]
+
+
 def test_masks_keep_their_raw_values(tmp_path):
     indices = np.array([[0, 1, 2], [3, 4, 0]], np.uint8)
     write_png(tmp_path / "grey.png", indices)
@@ -271,6 +276,12 @@ def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_behind(tmp_path):
         photos.write_whole(path, interrupted)
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_results_are_for_everyone(tmp_path):
+    """The temporary file that becomes the result is made for its owner alone."""
+    write_png(tmp_path / "mask.png", np.zeros((2, 2), np.uint8))
+    assert (tmp_path / "mask.png").stat().st_mode & 0o777 == 0o644
 
 
 def interrupted(file):

@@ -3,6 +3,7 @@ import errno
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import time
@@ -21,7 +22,7 @@ from corroseg_utils.errors import CorrosegError
 from corroseg_utils.photo_files import printable
 from corroseg_utils.photos import read_photo, write_jpeg
 from corroseg_utils.report import Settings, make_report
-from corroseg_utils.report_files import CSV_COLUMNS
+from corroseg_utils.report_files import CSV_COLUMNS, RESULTS
 from corroseg_utils.segmenter import SHIPPED_LITERT, Segmenter
 
 HELPERS = Path(__file__).with_name("report_helpers.py")
@@ -80,6 +81,61 @@ def test_csv_has_a_row_for_each_finding_and_each_photo_without(sample):
     assert {row["asset"] for row in rows} == {"CDM_1", "CDS_2", "tank"}
 
 
+def test_csv_holds_the_box_as_left_top_width_height(sample):
+    report, _ = sample
+    with open(report.out / "findings.csv", newline="", encoding="utf-8") as file:
+        row = next(row for row in csv.DictReader(file) if row["photo"] == "CDM_1_IMG_0.png")
+    assert [row[name] for name in ("box_x", "box_y", "box_width", "box_height")] == ["0", "0", "40", "30"]
+    assert [row[name] for name in ("area_pixels", "area_percent", "corroded_percent")] == ["1200", "25.0", "25.0"]
+
+
+def test_coco_numbers_are_those_of_one_photo_and_one_annotation_each(sample):
+    report, _ = sample
+    coco = json.loads((report.out / "coco.json").read_text())
+    assert [annotation["id"] for annotation in coco["annotations"]] == [1, 2, 3, 4, 5]
+    # In the order of the names: one finding, none, one, two, one.
+    assert [annotation["image_id"] for annotation in coco["annotations"]] == [1, 3, 4, 4, 5]
+
+
+def test_the_interval_by_hand(tmp_path):
+    photo = photo_with((0, 0, 10, 60))  # 12.5 % that the model is sure of
+    photo[:, 10:20] = (140, 100, 70)  # probability 0.53: out at the stricter threshold of 0.75
+    photo[:, 20:40] = (140, 110, 100)  # probability 0.3: in at the looser threshold of 0.25
+    save(tmp_path / "photos" / "a.png", photo)
+    report_on(tmp_path / "photos", tmp_path / "out")
+    content = json.loads((tmp_path / "out" / "findings.json").read_text())
+    for record in (content["photos"][0], content["assets"][0]["weighted"]):
+        assert [record[f"corroded_{key}"] for key in ("low", "percent", "high")] == [12.5, 25, 50]
+
+
+def test_a_hundred_findings_are_listed_and_the_rest_is_counted(tmp_path):
+    spots = [(8 * x, 8 * y, 8 * x + 4, 8 * y + 4) for x in range(12) for y in range(10)]  # 120 of 16 pixels
+    save(tmp_path / "photos" / "a.png", photo_with(*spots, size=(100, 96)))
+    report_on(tmp_path / "photos", tmp_path / "out")
+    (photo,) = json.loads((tmp_path / "out" / "findings.json").read_text())["photos"]
+    assert len(photo["findings"]) == 100 and photo["corroded_percent"] == 20
+    assert photo["rest"] == {"regions": 20, "area_percent": 3.333333}  # 20 * 16 of 9,600 pixels
+
+
+def test_a_hundredth_of_a_percent_is_listed(tmp_path):
+    photo = photo_with((0, 0, 3, 1), (50, 50, 52, 51), size=(200, 150))  # 3 and 2 of 30,000 pixels
+    save(tmp_path / "photos" / "a.png", photo)
+    report_on(tmp_path / "photos", tmp_path / "out")
+    (photo,) = json.loads((tmp_path / "out" / "findings.json").read_text())["photos"]
+    assert [finding["area_pixels"] for finding in photo["findings"]] == [3] and photo["rest"]["regions"] == 1
+
+
+def test_boxes_enclose_their_masks_where_the_model_saw_the_photo_smaller(tmp_path):
+    save(tmp_path / "photos" / "a.png", photo_with((20, 10, 50, 40), size=(81, 61)))
+    report_on(tmp_path / "photos", tmp_path / "out", settings=Settings(scale=0.37))  # 30 x 23 pixels
+    (photo,) = json.loads((tmp_path / "out" / "findings.json").read_text())["photos"]
+    (annotation,) = json.loads((tmp_path / "out" / "coco.json").read_text())["annotations"]
+    rows, columns = np.nonzero(decode_rle(annotation["segmentation"]))
+    enclosing = [columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1]
+    assert photo["findings"][0]["box"] == annotation["bbox"] == enclosing
+    assert photo["surface_pixels"] == 81 * 61  # by which the photo counts in its asset
+
+
 def test_findings_json_follows_its_schema(sample):
     jsonschema = pytest.importorskip("jsonschema", reason="jsonschema (comes with Jupyter) is not installed")
     schema = Path(__file__).parent.parent / "corroseg_utils" / "templates" / "findings.schema.json"
@@ -133,6 +189,39 @@ def test_a_model_of_several_classes_names_each_finding(tmp_path):
     assert np.bincount(mask.ravel(), minlength=5).tolist() == [96 * 72 - 1500, 0, 1200, 300, 0]
     page = (tmp_path / "out" / "report.html").read_text()
     assert "pitting" in page and "loss of material" not in page  # the legend names what was found
+
+
+def test_the_page_has_one_colour_for_a_class_in_layer_and_legend(tmp_path):
+    def logits(photos):  # rust where it is red, background elsewhere; pitting nowhere
+        red = photos[..., 0].astype(np.float32) - photos[..., 2] - 60
+        return np.stack([np.zeros_like(red), red, np.full_like(red, -99)], -1)
+
+    about = {"network": "colours", "size": 96, "classes": ["background", "rus", "pit"], "threshold": 0.5}
+    save(tmp_path / "photos" / "a.png", photo_with((10, 10, 40, 40), size=(96, 72)))
+    make_report(tmp_path / "photos", tmp_path / "out", Segmenter(logits, about), created=CREATED, quiet=True)
+    layer = np.asarray(Image.open(next((tmp_path / "out" / "photos").glob("*_mask.png"))).convert("RGBA"))
+    assert layer[25, 25].tolist() == [240, 228, 66, 110] and layer[10, 25].tolist() == [240, 228, 66, 255]
+    assert (layer[50:, :, 3] == 0).all()  # clear where nothing is marked
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert re.findall(r'<li data-class="(\w+)">.*?fill="(#\w+)"', page) == [("cor", "#009eeb"), ("rus", "#f0e442")]
+
+
+def test_a_photo_that_fails_is_exit_code_1_and_options_reach_the_report(tmp_path, monkeypatch, red_segmenter, capsys):
+    from corroseg_utils import segmenter
+
+    monkeypatch.setattr(segmenter, "load_segmenter", lambda path=None, exact=False: red_segmenter)
+    photos = sample_photos(tmp_path / "photos")
+    (photos / "broken.jpg").write_text("no photo")
+    command = ["report", str(photos), "--out", str(tmp_path / "out"), "--assets", "folder", "--scale", "0.5", "--sure",
+               "0.8", "--threshold", "0.6"]
+    assert main(command) == 1
+    captured = capsys.readouterr()
+    assert "broken.jpg: " in captured.err and "5 of 6 photos inspected" in captured.out
+    content = json.loads((tmp_path / "out" / "findings.json").read_text())
+    assert (content["scale"], content["sure"], content["threshold"]) == (0.5, 0.8, 0.6)
+    assert {asset["asset"] for asset in content["assets"]} == {"photos", "a", "tank"}
+    (photos / "broken.jpg").unlink()
+    assert main(command) == 0
 
 
 def test_the_command_uses_the_model_of_exact_masks(tmp_path, monkeypatch, red_segmenter):
@@ -219,9 +308,34 @@ def test_steel_mask_and_region_are_the_denominator(tmp_path):
     "2026-01-03")
 
 
+def test_any_value_above_0_is_steel(tmp_path):
+    save(tmp_path / "photos" / "a.png", photo_with((0, 0, 40, 30)))
+    mask = np.zeros((60, 80), np.uint8)
+    mask[:, :40] = 1
+    save(tmp_path / "steel" / "a.png", mask)
+    report_on(tmp_path / "photos", tmp_path / "out", settings=Settings(steel=tmp_path / "steel"))
+    (photo,) = json.loads((tmp_path / "out" / "findings.json").read_text())["photos"]
+    assert (photo["surface"], photo["surface_percent"], photo["corroded_percent"]) == ("steel mask", 50, 50)
+
+
+def test_the_table_knows_better_than_the_camera(tmp_path):
+    """Its row of a whole path wins over that of a bare name too."""
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0x9003] = "2020:10:05 12:00:00"
+    for name in ("x.jpg", "sub/x.jpg"):
+        save(tmp_path / "photos" / name, photo_with(), exif=exif)
+    table = tmp_path / "assets.csv"
+    table.write_text("photo,asset,date\nx.jpg,A,\nsub\\x.jpg,B,2026-03-31\n")  # a path as Windows writes it
+    report_on(tmp_path / "photos", tmp_path / "out", by=str(table))
+    photos = json.loads((tmp_path / "out" / "findings.json").read_text())["photos"]
+    assert {photo["photo"]: (photo["asset"], photo["date"]) for photo in photos} == {
+        "x.jpg": ("A", "2020-10-05"), "sub/x.jpg": ("B", "2026-03-31")}
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [("photo\nx.png\n", "asset"), ("photo,asset,region\nx.png,A,1 2 3\n", "region"), ("", "CSV"),
+     ("photo,asset,region\nx.png,A,0 0 101 100\n", "region"), ("photo,asset,region\nx.png,A,-1 0 50 50\n", "region"),
      ("photo,asset,date\nx.png,A,31.12.2025\n", "YYYY-MM-DD"), ("photo,asset\ny.png,A\n", "y.png"),
      ("photo,asset\nx.png,A,Deck\n", "not a CSV table"),
      ("photo,asset\nx.png,A\n x.png ,B\n", "twice")],
@@ -459,8 +573,6 @@ def test_steel_masks_that_do_not_fit_are_named(tmp_path):
 
 
 def test_exif_date_and_rotation(tmp_path):
-    from PIL import Image
-
     exif = Image.Exif()
     exif[0x0112] = 6
     exif.get_ifd(0x8769)[0x9003] = "2020:10:05 12:00:00"
@@ -493,6 +605,47 @@ def test_what_changed_is_inspected_again(tmp_path):
     assert files_in(out) == files_in(fresh)
     report_on(photos, out, settings=Settings(threshold=0.95))
     assert json.loads((out / "findings.json").read_text())["photos"][0]["corroded_percent"] == 0
+
+
+def test_a_result_holds_for_its_settings_alone(tmp_path):
+    """What a second run in the same folder finds is what a run in a new one does."""
+    class Other(ColourSegmenter):
+        about = {"network": "another"}
+
+        def probability(self, photo):
+            return 1 - super().probability(photo)
+
+    photos, steel, table = sample_photos(tmp_path / "photos"), tmp_path / "steel", tmp_path / "assets.csv"
+    runs = iter(range(9))
+
+    def is_made_anew(segmenter=None, **options):
+        folders = tmp_path / "out", tmp_path / f"fresh {next(runs)}"
+        for out in folders:
+            make_report(photos, out, segmenter or ColourSegmenter(), created=CREATED, quiet=True, **options)
+        return files_in(folders[0]) == files_in(folders[1])
+
+    assert is_made_anew() and is_made_anew(settings=Settings(scale=0.5)) and is_made_anew(Other())
+    for region in ("0 0 50 50", "0 0 50 100"):
+        table.write_text(f"photo,asset,region\nCDM_1_IMG_0.png,A,{region}\n")
+        assert is_made_anew(by=str(table))
+    for columns in (40, 80):
+        mask = np.zeros((60, 80), np.uint8)
+        mask[:, :columns] = 255
+        save(steel / "CDM_1_IMG_0.png", mask)
+        assert is_made_anew(settings=Settings(steel=steel))
+
+
+def test_a_run_that_was_killed_before_it_wrote_a_report_is_carried_on(tmp_path):
+    photos, out = sample_photos(tmp_path / "photos"), tmp_path / "out"
+    report_on(photos, out)
+    whole = files_in(out)
+    for name in RESULTS:
+        (out / name).unlink()
+    assert len(list_photos(tmp_path, tmp_path / "other")) == 5  # its pictures are no photos
+    for half in (out / ".writing-a", out / "photos" / ".writing-b"):
+        half.write_bytes(b"half")
+    report_on(photos, out)
+    assert files_in(out) == whole
 
 
 def test_broken_photos_are_listed_and_the_rest_is_done(tmp_path):

@@ -134,6 +134,8 @@ def test_filtering(page):
     assert set(names(page)) == {"CDM_1_IMG_0.png", "CDS_2_IMG_0.png"}
     page.fill("input[name=to]", "2025-12-31")
     assert names(page) == ["CDS_2_IMG_0.png"]
+    page.fill("input[name=from]", "")  # photos without a date lie before no day
+    assert set(names(page)) == {"CDS_2_IMG_0.png", "tank/left.png"}
     page.click("button[type=reset]")
     page.fill("input[name=text]", "SVG")
     assert len(names(page)) == 1

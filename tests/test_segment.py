@@ -98,6 +98,13 @@ def test_a_photo_wider_than_a_jpeg_can_be(tmp_path, red_segmenter):
     assert photo_size(tmp_path / "wide_overlay.jpg") == (65500, 20)
 
 
+def test_the_overlay_of_a_small_photo_has_its_size_at_any_scale(tmp_path, red_segmenter):
+    write_png(tmp_path / "a.png", red_left())
+    for scale in (None, 1.0, 0.5):
+        segment_photos(red_segmenter, [tmp_path / "a.png"], tmp_path / "out", scale)
+        assert photo_size(tmp_path / "out" / "a_overlay.jpg") == (96, 40)
+
+
 def test_a_mask_of_the_user_is_not_overwritten(tmp_path, red_segmenter):
     write_png(tmp_path / "x.png", red_left())
     own = tmp_path / "x_mask.png"
@@ -197,6 +204,17 @@ def test_a_folder_that_cannot_be_opened_is_named(tmp_path, monkeypatch, find):
     monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(CorrosegError, match="locked: this folder cannot be opened"):
         find(tmp_path)
+
+
+def test_a_summary_that_a_spreadsheet_saved_is_a_summary_still(tmp_path, red_segmenter):
+    write_png(tmp_path / "a.png", red_left())
+    out = tmp_path / "out"
+    segment_photos(red_segmenter, [tmp_path / "a.png"], out)
+    summary = out / "summary.csv"
+    summary.write_bytes(b"\xef\xbb\xbf" + summary.read_bytes().replace(b"\n", b"\r\n"))  # as Excel saves it
+    assert find_photos([tmp_path]) == [tmp_path / "a.png"]  # its masks are no photos
+    segment_photos(red_segmenter, [tmp_path / "a.png"], out)
+    assert len(read_summary(out)) == 1
 
 
 def test_a_killed_run_can_be_repeated(tmp_path, red_segmenter, monkeypatch):

@@ -12,8 +12,8 @@ from corroseg_utils import DATA
 from corroseg_utils.cli import main
 from corroseg_utils.photos import OpenPhoto, read_photo, resize_photo, write_jpeg, write_png
 from corroseg_utils.segment import segment_photos
-from corroseg_utils.segmenter import SHIPPED_LITERT, load_segmenter
-from corroseg_utils.tiles import enlarged_bands, scaled_bands, scaled_size, tile_starts, tiled_bands
+from corroseg_utils.segmenter import SHIPPED_LITERT, Segmenter, load_segmenter
+from corroseg_utils.tiles import enlarged_bands, open_at, scaled_bands, scaled_size, tile_starts, tiled_bands
 
 
 def blotches(width, height, seed=0):
@@ -65,6 +65,35 @@ def test_rows_of_photos_that_are_converted(tmp_path, mode):
     assert (np.concatenate(bands) == read_photo(path)).all()
 
 
+@pytest.mark.parametrize("mode", ["L", "RGBA"])
+def test_rows_of_converted_photos_made_smaller_do_not_show_where_a_band_ends(tmp_path, mode):
+    """Averaging reaches beyond a band: in noise, the worst case, rows that are left out there would tell."""
+    noise = np.random.default_rng(0).integers(0, 256, (90, 150, 3)).astype(np.uint8)
+    Image.fromarray(noise).convert(mode).save(tmp_path / "a.png")
+    opened, size = OpenPhoto(tmp_path / "a.png"), (75, 45)
+    bands = [opened.rows(top, min(top + 17, 45), size) for top in range(0, 45, 17)]
+    whole = resize_photo(read_photo(tmp_path / "a.png"), size)
+    assert np.abs(np.concatenate(bands).astype(int) - whole).max() <= 1
+
+
+def test_how_bright_16_bits_are_is_decided_for_the_whole_photo(tmp_path):
+    """The dark upper half by itself would pass for one of 8 bits."""
+    values = np.full((60, 40), 65535, np.uint16)
+    values[:30] = 200
+    Image.fromarray(values).save(tmp_path / "a.png")
+    opened = OpenPhoto(tmp_path / "a.png")
+    assert (opened.rows(0, 10, (40, 60)) == 1).all() and (opened.rows(50, 60, (40, 60)) == 255).all()
+
+
+def test_a_long_photo_keeps_its_detail(tmp_path):
+    """A JPEG is decoded at the scale that its long side asks for; at that of its short one these stripes turn grey."""
+    photo = np.zeros((64, 1600, 3), np.uint8)
+    photo[:, np.arange(1600) % 8 < 4] = 255
+    write_jpeg(tmp_path / "long.jpg", photo)
+    rows = open_at(tmp_path / "long.jpg", 0.5).rows(0, 32, (800, 32))
+    assert np.ptp(rows[16, 100:200, 0]) > 200
+
+
 def test_tiles_cover_a_side_and_overlap_on_the_grid_of_the_network():
     for length in (1, 255, 256, 257, 288, 289, 415, 1000, 4001):
         starts = tile_starts(length, 256)
@@ -82,6 +111,31 @@ def test_tiles_of_a_pixelwise_model_leave_no_trace(red_segmenter, photo_file, wi
     expected = 1 / (1 + np.exp(np.clip(logits[..., 0] - logits[..., 1], -80, 80)))
     assert tiled.shape == (height, width)
     np.testing.assert_allclose(tiled, expected, atol=1e-5)
+
+
+def test_the_border_of_a_tile_has_no_say_where_another_tile_looks(photo_file):
+    """Zero padding misleads a network there: this one finds corrosion on the outer sixteenth of every tile, 4 pixels,
+    and nowhere else."""
+    def logits(photos):
+        outer = np.ones(photos.shape[:3], np.float32)
+        outer[:, 4:-4, 4:-4] = -1
+        return 9 * np.stack([-outer, outer], -1)
+
+    segmenter = Segmenter(logits, {"size": 64, "classes": ["background", "corrosion"], "threshold": 0.5})
+    found = joined(tiled_bands(segmenter, OpenPhoto(photo_file(224, 160)), (224, 160)))
+    assert found[4:-4, 4:-4].max() < 0.01 and found[:4].min() > 0.99  # the photo's own frame has no other tile
+
+
+def test_a_photo_smaller_than_a_tile_is_filled_up_by_mirroring(photo_file):
+    seen = []
+    about = {"size": 64, "classes": ["background", "corrosion"], "threshold": 0.5}
+    segmenter = Segmenter(lambda photos: seen.append(photos) or np.zeros((*photos.shape[:3], 2), np.float32), about)
+    path = photo_file(50, 40)
+    joined(tiled_bands(segmenter, OpenPhoto(path), (50, 40)))
+    (tile,), photo = seen[0], read_photo(path)
+    assert (tile[:40, :50] == photo).all()
+    assert (tile[40:, :50] == photo[:15:-1]).all()  # 24 rows, from the last one back
+    assert (tile[:40, 50:] == photo[:, :35:-1]).all()  # 14 columns
 
 
 def test_bands_enlarged_are_the_whole_enlarged():

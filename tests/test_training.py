@@ -16,6 +16,7 @@ from conftest import tiny_photo
 
 from corroseg_utils import training
 from corroseg_utils.augment import GEOMETRY_2020
+from corroseg_utils.losses import CrossEntropyDice, CrossEntropyLovasz
 from corroseg_utils.photos import resize_mask, resize_photo
 from corroseg_utils.training import Checkpoint, Recipe, TrainingError, prepare_batch_norm, train
 
@@ -127,6 +128,22 @@ def test_another_training_in_the_same_folder_is_refused(undisturbed, monkeypatch
     with pytest.raises(TrainingError, match="or backend of Keras. Give a new folder"):
         train(tiny_network(), TRAIN, VALIDATION, out, RECIPE)
     assert (out / "recipe.json").read_text() == recipe
+
+
+def test_other_weights_of_the_photos_are_another_training(undisturbed):
+    with pytest.raises(TrainingError, match="recipe.json is of a training with another"):
+        train(tiny_network(), TRAIN, VALIDATION, undisturbed[0], RECIPE, photo_weights=np.ones(8))
+
+
+@pytest.mark.parametrize(("loss", "kind"), [("dice", CrossEntropyDice), ("lovasz", CrossEntropyLovasz)])
+def test_a_model_is_trained_as_its_recipe_says(loss, kind):
+    model = tiny_network()
+    training.compile_model(model, replace(RECIPE, loss=loss, weight_decay=0.05, dice_weight=3.0))
+    assert type(model.loss) is kind and model.optimizer.weight_decay == 0.05
+    assert getattr(model.loss, "dice_weight", 3.0) == 3.0
+    # Three epochs of two steps: by the cosine, a rate of 0.01 is halved after three and 0 after six.
+    rate = model.optimizer._learning_rate
+    assert [float(rate(step)) for step in (0, 3, 6)] == pytest.approx([0.01, 0.005, 0], abs=1e-6)
 
 
 def test_the_average_of_the_weights_is_what_is_scored_and_kept(tmp_path):

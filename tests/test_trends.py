@@ -1,4 +1,5 @@
 import csv
+import json
 import xml.etree.ElementTree as ET
 
 import pytest
@@ -7,7 +8,7 @@ from report_helpers import photo_with, report_on, save
 from corroseg_utils.annotations import AnnotationError
 from corroseg_utils.cli import main
 from corroseg_utils.report import Settings
-from corroseg_utils.trends import compare, differences, doubts, plot, write_trends
+from corroseg_utils.trends import Trend, compare, differences, doubts, plot, write_trends
 
 
 @pytest.fixture
@@ -43,6 +44,29 @@ def test_a_change_within_the_interval_is_none(reports, tmp_path):
     assert trend.state == "same"
 
 
+@pytest.mark.parametrize(("before", "after", "state"), [  # low, share, high
+    ((8, 10, 12), (11, 13, 15), "grew"),
+    ((8, 10, 12), (9, 13, 15), "same"),  # the old share lies in the new interval
+    ((8, 10, 14), (11, 13, 15), "same"),  # the new share lies in the old interval
+    ((11, 13, 15), (8, 10, 12), "shrank"), ((9, 13, 15), (8, 10, 12), "same"), ((11, 13, 15), (8, 10, 14), "same"),
+    ((8, 10, 12), (10, 12, 14), "same"),  # on the bound is not outside
+])
+def test_each_share_must_lie_outside_the_other_interval(tmp_path, before, after, state):
+    for name, shares in (("before", before), ("after", after)):
+        weighted = dict(zip(("corroded_low", "corroded_percent", "corroded_high"), shares, strict=True))
+        content = {"schema": "corroseg-findings/1", "assets": [{"asset": "tank", "weighted": weighted}]}
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    (trend,) = compare(tmp_path / "before.json", tmp_path / "after.json")
+    assert trend.state == state
+
+
+def test_the_plot_is_hollow_before_and_full_after():
+    sides = [{"weighted": {"corroded_low": 0, "corroded_percent": share, "corroded_high": 50}} for share in (10, 40)]
+    circles = ET.fromstring(plot([Trend("tank", "grew", *sides)])).findall(".//{*}circle")
+    earlier, later = sorted(circles, key=lambda circle: float(circle.get("cx")))
+    assert earlier.get("fill") == "#fff" and later.get("fill") == later.get("stroke") != "#fff"
+
+
 def test_files(reports, tmp_path):
     write_trends(*reports, tmp_path / "trends")
     with open(tmp_path / "trends" / "trends.csv", newline="", encoding="utf-8") as file:
@@ -50,6 +74,8 @@ def test_files(reports, tmp_path):
     assert [row["asset"] for row in rows] == ["'=5", "CDM_1", "CDM_3", "CDM_4", "CDM_2"]
     assert (rows[1]["before_percent"], rows[1]["after_percent"], rows[1]["after_imo"]) == ("12.5", "25.0", "POOR")
     assert (rows[0]["before_percent"], rows[3]["after_d610"]) == ("", "")
+    assert [(row["before_findings"], row["after_findings"]) for row in rows] == [
+        ("", "1"), ("1", "1"), ("1", "1"), ("1", ""), ("1", "1")]
     root = ET.fromstring((tmp_path / "trends" / "trends.svg").read_text("utf-8"))
     assert len(root.findall(".//{*}circle")) == 8  # three pairs, one gone, one new
     texts = [text.text for text in root.findall(".//{*}text")]
@@ -80,8 +106,6 @@ def test_what_makes_a_comparison_doubtful(tmp_path, capsys):
 
 def test_plot_escapes_names():
     side = {"weighted": {"corroded_percent": 1, "corroded_low": 0, "corroded_high": 2}, "findings": 1}
-    from corroseg_utils.trends import Trend
-
     ET.fromstring(plot([Trend("<script>&\"", "same", side, side)]))
     ET.fromstring(plot([]))
 
@@ -90,6 +114,18 @@ def test_other_settings_are_pointed_out(reports, tmp_path):
     assert differences(*reports) == []
     report_on(tmp_path / "2026", tmp_path / "other", settings=Settings(threshold=0.7))
     assert differences(reports[0], tmp_path / "other") == ["threshold was 0.5 and is 0.7"]
+
+
+@pytest.mark.parametrize(("name", "values", "words"), [
+    ("model", ("edge_unet 1", "edge_unet 2"), "model was edge_unet 1 and is edge_unet 2"),
+    ("sure", (None, 0.9), "sure was None and is 0.9"), ("scale", (None, 0.5), "scale was the whole view and is 0.5"),
+])
+def test_each_setting_that_differs_is_pointed_out(tmp_path, name, values, words):
+    same = {"schema": "corroseg-findings/1", "model": "edge_unet 1", "threshold": 0.5, "sure": None, "scale": None,
+            "photos": [{"surface": "photo"}]}
+    for file, value in zip(("before.json", "after.json"), values, strict=True):
+        (tmp_path / file).write_text(json.dumps(same | {name: value}))
+    assert differences(tmp_path / "before.json", tmp_path / "after.json") == [words]
 
 
 def test_what_is_no_report_is_explained(reports, tmp_path):
