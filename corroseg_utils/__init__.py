@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 
 _HERE = Path(__file__).resolve().parent
 # The embedded data set lives beside the package, in the repository's data folder, and so do the shipped models.

@@ -97,6 +97,7 @@ def _add_segment(commands) -> None:
 
 
 def _segment(options: argparse.Namespace) -> int:
+    from corroseg_utils.photo_quality import poor_photos
     from corroseg_utils.segment import find_photos, segment_photos
     from corroseg_utils.segmenter import load_segmenter
 
@@ -104,9 +105,13 @@ def _segment(options: argparse.Namespace) -> int:
     segmenter = load_segmenter(options.model, style=options.style)
     if options.threshold is not None:
         segmenter.threshold = options.threshold
-    failed = [row for row in segment_photos(segmenter, photos, options.out, options.scale) if row["error"]]
+    rows = segment_photos(segmenter, photos, options.out, options.scale)
+    failed = [row for row in rows if row["error"]]
     for row in failed:
         print(f"failed: {row['error']}", file=sys.stderr)
+    warning = poor_photos({row["photo"]: row["quality"] for row in rows if not row["error"]})
+    if warning:
+        print(warning, file=sys.stderr)
     print(f"{len(photos) - len(failed)} of {len(photos)} photos done, results in {options.out}")
     return 1 if failed else 0
 

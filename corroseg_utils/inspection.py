@@ -15,6 +15,7 @@ from corroseg_utils.dataset import CLASS_NAMES
 from corroseg_utils.findings import Region, corroded_share, find_regions, mark
 from corroseg_utils.grades import grade
 from corroseg_utils.overlay import COLOURS, outline, overlay
+from corroseg_utils.photo_quality import photo_quality
 from corroseg_utils.photo_reader import ReadPhoto
 from corroseg_utils.tiles import tiled_bands
 
@@ -83,7 +84,7 @@ def inspect(photo: ReadPhoto, seen: Seen, threshold: float, surface: Surface,
     x, y, width, height = cv2.boundingRect(specks.astype(np.uint8))
     rest = encode_rle(specks[y:y + height, x:x + width], full_size, x, y, labels.shape)
     result = {
-        "width": photo.width, "height": photo.height, "date": photo.date,
+        "width": photo.width, "height": photo.height, "date": photo.date, "quality": photo_quality(photo.pixels),
         "surface": surface.kind, "surface_percent": round(100 * surface_pixels / mask.size, 4),
         "surface_pixels": round(surface_pixels * photo.width * photo.height / mask.size),
         "corroded_percent": round(share.percent, 6),

@@ -12,7 +12,7 @@ FOREIGN_SUFFIXES = {".heic", ".heif", ".avif", ".jxl", ".dng", ".cr2", ".cr3", "
 """Photos of telephones and cameras that cannot be read here. They are listed as failed: what is passed over in silence
 counts as inspected."""
 MASK_END, OVERLAY_END, SUMMARY = "_mask.png", "_overlay.jpg", "summary.csv"  # what `segment` writes
-SUMMARY_COLUMNS = ("photo", "mask", "width", "height", "corroded_percent", "seconds", "error")
+SUMMARY_COLUMNS = ("photo", "mask", "width", "height", "corroded_percent", "quality", "seconds", "error")
 
 
 def photos_below(folder: Path, left_out: Iterable[Path] = ()) -> list[Path]:

@@ -27,11 +27,12 @@ from corroseg_utils.dataset import CLASS_NAMES
 from corroseg_utils.errors import EXIT_CODES, CorrosegError
 from corroseg_utils.inspection import PICTURES, Surface, inspect, look
 from corroseg_utils.photo_files import holds_report
+from corroseg_utils.photo_quality import poor_photos
 from corroseg_utils.photo_reader import SECONDS_PER_PHOTO, PhotoReader, ReadPhoto
 from corroseg_utils.photos import PhotoError, read_mask, resize_mask, write_whole
-from corroseg_utils.report_files import RESULTS, Report, write_report
+from corroseg_utils.report_files import RESULTS, Report, results, write_report
 
-RESULT_FORMAT = 4  # raise it when results of an older version must not be used again
+RESULT_FORMAT = 5  # raise it when results of an older version must not be used again
 
 
 class Settings(NamedTuple):
@@ -83,8 +84,8 @@ def make_report(photos: Path | str, out: Path | str, segmenter, *, by: str = "jo
     if settings.sure is not None and settings.sure < threshold:
         raise CorrosegError(f"sure is {settings.sure:g}, below the threshold {threshold:g}: it would demand nothing. "
                             "Give a higher one, or none.")
-    results = out / "photos"
-    if photos.resolve() == out.resolve() or photos.resolve().is_relative_to(results.resolve()):
+    folder = out / "photos"
+    if photos.resolve() == out.resolve() or photos.resolve().is_relative_to(folder.resolve()):
         raise CorrosegError(f"{out}: the report keeps pictures in its folder photos, which here would lie among the "
                             f"photos of {photos}. Give another folder, such as {photos / 'report'}.")
     entries = group_photos(list_photos(photos, out, settings.steel), photos, by)
@@ -93,13 +94,13 @@ def make_report(photos: Path | str, out: Path | str, segmenter, *, by: str = "jo
                             f"have {Path(entries[0].name).with_suffix('.png')}.")
     _only_own_files(out, entries)
     model = model_name(segmenter)
-    results.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     failed = {}
     with _only_run(out), tqdm(total=len(entries), unit="photo", disable=quiet) as bar:
         todo = []
         for entry in entries:
             made_from = _made_from(entry, model, threshold, settings)
-            if _is_done(results, entry.key, made_from):
+            if _is_done(folder, entry.key, made_from):
                 bar.update()
             else:
                 todo.append((entry, made_from))
@@ -110,7 +111,7 @@ def make_report(photos: Path | str, out: Path | str, segmenter, *, by: str = "jo
                     raise photo
                 surface = _surface(entry, photo, settings.steel)
                 result, pictures = inspect(photo, seen.result(), threshold, surface, settings.sure)
-                _write_result(results, entry.key, made_from, result, pictures)
+                _write_result(folder, entry.key, made_from, result, pictures)
             except PhotoError as error:
                 failed[entry.name] = f"{error.reason}. {error.cure}." if error.path == entry.path else str(error)
             except (ValueError, ArithmeticError, MemoryError) as error:
@@ -311,6 +312,9 @@ def _run(options: argparse.Namespace) -> int:
               "the whole photo counts.", file=sys.stderr)
     for name, reason in report.failed.items():
         print(f"{name}: {reason}", file=sys.stderr)
+    warning = poor_photos({entry.name: result["quality"] for entry, result in results(report)})
+    if warning:
+        print(warning, file=sys.stderr)
     print(f"{len(report.entries) - len(report.failed)} of {len(report.entries)} photos inspected: "
           f"{options.out / 'report.html'}")
     return 1 if report.failed else 0

@@ -1,15 +1,17 @@
-"""The files of a report, made from the finished photos' results: findings.json, findings.csv, coco.json,
+"""The files of a report, made from the finished photos' results: findings.json, findings.csv, assets.csv, coco.json,
 report.html.
 
 Nothing here depends on when or in how many runs the photos were inspected; the one time is the report's
 `created`.
 """
 
+import contextlib
 import csv
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -18,6 +20,7 @@ from corroseg_utils.assets import Entry
 from corroseg_utils.dataset import CLASS_NAMES
 from corroseg_utils.grades import LIMITATIONS, grade
 from corroseg_utils.photo_files import csv_cell
+from corroseg_utils.photo_quality import GOOD
 from corroseg_utils.photos import write_whole
 from corroseg_utils.report_page import write_page
 
@@ -27,7 +30,10 @@ NOTE = ("A decision aid made by a segmentation model: it puts photos in order of
         "area in square metres: distance, slant and what the photo leaves out all change them.")
 CSV_COLUMNS = ("photo", "asset", "place", "date", "finding", "class", "area_pixels", "area_percent", "box_x", "box_y",
                "box_width", "box_height", "confidence", "surface", "corroded_percent", "corroded_low",
-               "corroded_high", "astm_d610", "iso_4628_3", "imo")
+               "corroded_high", "astm_d610", "iso_4628_3", "imo", "quality", "error")
+ASSET_COLUMNS = ("asset", "places", "first_date", "last_date", "photos", "poor_photos", "failed_photos", "findings",
+                 "worst_photo", "worst_percent", "worst_astm_d610", "worst_iso_4628_3", "worst_imo", "weighted_percent",
+                 "weighted_low", "weighted_high", "weighted_astm_d610", "weighted_iso_4628_3", "weighted_imo")
 
 
 class Report(NamedTuple):
@@ -45,7 +51,7 @@ class Report(NamedTuple):
     created: str
 
 
-RESULTS = ("findings.json", "findings.csv", "coco.json", "report.html")  # beside the folder photos
+RESULTS = ("findings.json", "findings.csv", "assets.csv", "coco.json", "report.html")  # beside the folder photos
 
 
 def read_report(folder: Path | str) -> dict:
@@ -72,7 +78,10 @@ def write_report(report: Report) -> None:
     }
     text = json.dumps(content, ensure_ascii=False, indent=1)
     write_whole(report.out / "findings.json", lambda file: file.write(text.encode()))
-    write_whole(report.out / "findings.csv", lambda file: _write_csv(file, photos))
+    failed = [{"photo": entry.name, "asset": entry.asset, "place": entry.place, "date": entry.date, "findings": [],
+               "error": report.failed[entry.name]} for entry in report.entries if entry.name in report.failed]
+    write_whole(report.out / "findings.csv", lambda file: _write_findings(file, [*photos, *failed]))
+    write_whole(report.out / "assets.csv", lambda file: _write_assets(file, content["assets"], failed))
     write_whole(report.out / "coco.json", lambda file: _write_coco(file, report))
     write_whole(report.out / "report.html", lambda file: write_page(file, content, report.out / "photos"))
 
@@ -122,6 +131,7 @@ def asset_records(photos: list[dict]) -> list[dict]:
             "asset": name, "places": sorted({photo["place"] for photo in own if photo["place"]}),
             "first_date": dates[0] if dates else "", "last_date": dates[-1] if dates else "",
             "photos": len(own), "findings": sum(len(photo["findings"]) for photo in own),
+            "poor_photos": sum(photo["quality"] != GOOD for photo in own),
             "worst": {key: worst[key] for key in
                       ("photo", "id", "corroded_percent", "astm_d610", "iso_4628_3", "imo")},
             "weighted": shares | grade(shares["corroded_percent"])._asdict(),
@@ -129,16 +139,41 @@ def asset_records(photos: list[dict]) -> list[dict]:
     return sorted(assets, key=lambda asset: (-asset["worst"]["corroded_percent"], asset["asset"]))
 
 
-def _write_csv(file: BinaryIO, photos: Iterable[dict]) -> None:
-    """One row a finding; a photo without findings has one row, with the columns of the finding empty."""
+def _write_findings(file: BinaryIO, photos: Iterable[dict]) -> None:
+    """One row a finding; a photo without findings, or one that failed, has one row, with other columns empty."""
+    with _table(file, CSV_COLUMNS) as write:
+        for photo in photos:
+            for finding in photo["findings"] or [{}]:
+                row = {column: photo.get(column, finding.get(column, "")) for column in CSV_COLUMNS}
+                write(row | dict(zip(("box_x", "box_y", "box_width", "box_height"), finding.get("box", ()),
+                                     strict=False)))
+
+
+def _write_assets(file: BinaryIO, assets: Iterable[dict], failed: list[dict]) -> None:
+    """One row an asset, worst first; last those of which every photo failed."""
+    failures = Counter(photo["asset"] for photo in failed)
+    with _table(file, ASSET_COLUMNS) as write:
+        for asset in assets:
+            worst, weighted = asset["worst"], asset["weighted"]
+            row = {column: asset.get(column, "") for column in ASSET_COLUMNS}
+            row |= {"places": ", ".join(asset["places"]), "failed_photos": failures.pop(asset["asset"], 0),
+                    "worst_photo": worst["photo"]}
+            row |= {f"weighted_{key}": weighted[f"corroded_{key}"] for key in ("percent", "low", "high")}
+            row |= {"worst_percent": worst["corroded_percent"]}
+            for standard in ("astm_d610", "iso_4628_3", "imo"):
+                row |= {f"worst_{standard}": worst[standard], f"weighted_{standard}": weighted[standard]}
+            write(row)
+        for name, count in sorted(failures.items()):
+            write({"asset": name, "photos": 0, "failed_photos": count})
+
+
+@contextlib.contextmanager
+def _table(file: BinaryIO, columns: Sequence[str]) -> Iterator[Callable[[dict], object]]:
+    """Write a CSV table: the context is a function that takes a row; columns that it lacks stay empty."""
     text = io.TextIOWrapper(file, "utf-8", newline="")
-    table = csv.DictWriter(text, CSV_COLUMNS, lineterminator="\n")
+    table = csv.DictWriter(text, columns, lineterminator="\n")
     table.writeheader()
-    for photo in photos:
-        for finding in photo["findings"] or [{}]:
-            row = {column: photo.get(column, finding.get(column, "")) for column in CSV_COLUMNS}
-            row |= dict(zip(("box_x", "box_y", "box_width", "box_height"), finding.get("box", ()), strict=False))
-            table.writerow({column: csv_cell(value) for column, value in row.items()})
+    yield lambda row: table.writerow({column: csv_cell(value) for column, value in row.items()})
     text.detach()
 
 

@@ -23,6 +23,7 @@ from corroseg_utils.photo_files import (
     photos_below,
     printable,
 )
+from corroseg_utils.photo_quality import photo_quality
 from corroseg_utils.photos import (
     PhotoError,
     is_overlay,
@@ -138,11 +139,11 @@ def _segment(segmenter: Segmenter, path: Path, out: Path, name: str, scale: floa
     opened = bands = None  # a large photo is let go before the mask is unpacked
     mask = np.unpackbits(packed, axis=1, count=width)
     write_overlay(out / f"{name}{OVERLAY_END}", overlay(photo, resize_mask(mask, photo.shape[1::-1])))
-    share = float(mask.mean())
+    share, quality = float(mask.mean()), photo_quality(photo)
     mask *= 255
     write_mask(out / f"{name}{MASK_END}", mask)
     return {"mask": printable(f"{name}{MASK_END}"), "width": width, "height": height,
-            "corroded_percent": round(100 * share, 3)}
+            "corroded_percent": round(100 * share, 3), "quality": quality}
 
 
 def _only_results(out: Path, results: Sequence[Path]) -> None:

@@ -81,6 +81,54 @@ def test_csv_has_a_row_for_each_finding_and_each_photo_without(sample):
     assert {row["asset"] for row in rows} == {"CDM_1", "CDS_2", "tank"}
 
 
+def read_table(path):
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def mixed(tmp_path):
+    """A job with a photo that is good, one of plain colour, and a broken one; and a folder with a broken one alone."""
+    save(tmp_path / "photos" / "CDM_1_a.png", photo_with((0, 0, 40, 30)))
+    save(tmp_path / "photos" / "CDM_1_b.png", np.full((60, 80, 3), 7, np.uint8))
+    for name in ("CDM_1_c.png", "tank/d.png"):
+        path = tmp_path / "photos" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("no picture")
+    report_on(tmp_path / "photos", tmp_path / "out")
+    return tmp_path / "out"
+
+
+def test_photos_of_poor_quality_are_named(mixed):
+    content = json.loads((mixed / "findings.json").read_text())
+    assert [photo["quality"] for photo in content["photos"]] == ["good", "too dark"]
+    assert [asset["poor_photos"] for asset in content["assets"]] == [1]
+    assert [row["quality"] for row in read_table(mixed / "findings.csv")] == ["good", "too dark", "", ""]
+    page = (mixed / "report.html").read_text()
+    assert "<b>1 photo of poor quality</b>" in page and '<small class="quality">too dark</small>' in page
+
+
+def test_csv_has_a_row_for_each_photo_that_failed(mixed):
+    rows = read_table(mixed / "findings.csv")
+    assert [(row["photo"], row["asset"], bool(row["error"])) for row in rows] == [
+        ("CDM_1_a.png", "CDM_1", False), ("CDM_1_b.png", "CDM_1", False), ("CDM_1_c.png", "CDM_1", True),
+        ("tank/d.png", "tank", True)]
+    assert "not a picture" in rows[2]["error"] and rows[2]["corroded_percent"] == rows[2]["astm_d610"] == ""
+
+
+def test_table_of_assets_by_hand(mixed, sample):
+    job, tank = read_table(mixed / "assets.csv")
+    assert {key: job[key] for key in ("asset", "photos", "poor_photos", "failed_photos", "findings")} == {
+        "asset": "CDM_1", "photos": "2", "poor_photos": "1", "failed_photos": "1", "findings": "1"}
+    assert [job[f"worst_{key}"] for key in ("photo", "percent", "astm_d610", "iso_4628_3", "imo")] == [
+        "CDM_1_a.png", "25.0", "2-S", "Ri 5", "POOR"]
+    assert [job[f"weighted_{key}"] for key in ("percent", "low", "high", "astm_d610", "iso_4628_3", "imo")] == [
+        "12.5", "12.5", "12.5", "3", "Ri 4", "FAIR"]  # half of 25 %, of photos of one size
+    assert (tank["asset"], tank["photos"], tank["failed_photos"], tank["worst_imo"]) == ("tank", "0", "1", "")
+    report, _ = sample
+    assert [row["asset"] for row in read_table(report.out / "assets.csv")] == ["tank", "CDS_2", "CDM_1"]
+
+
 def test_csv_holds_the_box_as_left_top_width_height(sample):
     report, _ = sample
     with open(report.out / "findings.csv", newline="", encoding="utf-8") as file:
@@ -217,6 +265,7 @@ def test_a_photo_that_fails_is_exit_code_1_and_options_reach_the_report(tmp_path
     assert main(command) == 1
     captured = capsys.readouterr()
     assert "broken.jpg: " in captured.err and "5 of 6 photos inspected" in captured.out
+    assert "careful: CDM_1_IMG_2.png is hazy" in captured.err  # the photo without rust is of one colour
     content = json.loads((tmp_path / "out" / "findings.json").read_text())
     assert (content["scale"], content["sure"], content["threshold"]) == (0.5, 0.8, 0.6)
     assert {asset["asset"] for asset in content["assets"]} == {"photos", "a", "tank"}

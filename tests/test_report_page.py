@@ -141,6 +141,19 @@ def test_filtering(page):
     assert len(names(page)) == 1
 
 
+def test_photos_of_poor_quality_are_shown_by_one_click(page):
+    poor = "CDM_1_IMG_2.png"  # of one colour, without rust
+    page.locator("#filters [name=text]").fill("tank")
+    page.get_by_role("button", name="Show them").click()
+    assert poor in names(page) and len(names(page)) < page.locator("#photos tbody tr").count()
+    assert page.locator("#filters [name=text]").input_value() == ""
+    open_photo(page, poor)
+    assert "photo hazy: corrosion may be missed" in page.locator("#facts").inner_text()
+    page.keyboard.press("Escape")
+    page.locator("#filters [name=quality]").select_option("good")
+    assert poor not in names(page) and len(names(page)) > 3
+
+
 def test_slider_by_keyboard_and_by_pointer(page):
     open_photo(page, "CDM_1_IMG_0")
     clip = "document.querySelector('#layer').style.clipPath"

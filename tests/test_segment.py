@@ -42,10 +42,12 @@ def test_mask_overlay_and_summary(tmp_path, red_segmenter):
         tinted = np.asarray(image).astype(int)
     assert np.abs(tinted[:, 60:] - 128).max() < 12 and (tinted[5:35, 8:40, 2] > 90).all()  # blue on the red alone
     (row,) = read_summary(out)
-    assert tuple(row) == SUMMARY_COLUMNS == ("photo", "mask", "width", "height", "corroded_percent", "seconds", "error")
+    assert tuple(row) == SUMMARY_COLUMNS == ("photo", "mask", "width", "height", "corroded_percent", "quality",
+                                             "seconds", "error")
     assert (row["photo"], row["mask"]) == (str(tmp_path / "a.png"), "a_mask.png")
     assert (row["width"], row["height"]) == ("96", "40")
-    assert float(row["corroded_percent"]) == 50 and float(row["seconds"]) >= 0 and row["error"] == ""
+    assert float(row["corroded_percent"]) == 50 and float(row["seconds"]) >= 0
+    assert (row["quality"], row["error"]) == ("good", "")
     assert rows[0]["corroded_percent"] == 50
 
 

@@ -125,6 +125,7 @@ function applyFilters() {
     const keep = (!f.asset || d.asset === f.asset) && (!f.imo || d.imo === f.imo)
       && (f.d610 === "" || Number(d.d610) <= Number(f.d610)) && (!f.iso || Number(d.iso) >= Number(f.iso))
       && (!f.from || d.date >= f.from) && (!f.to || (d.date !== "" && d.date <= f.to))
+      && (!f.quality || (d.quality === "good") === (f.quality === "good"))
       && (!f.review || isDone === (f.review === "done")) && d.photo.toLowerCase().includes(text);
     row.hidden = !keep;
     return keep;
@@ -152,6 +153,12 @@ function sortBy(button) {
 
 for (const button of document.querySelectorAll("[data-sort]")) button.addEventListener("click", () => sortBy(button));
 $("#filters").addEventListener("input", applyFilters);
+$("[data-show-poor]")?.addEventListener("click", () => {
+  $("#filters").reset();
+  $("#filters").elements.quality.value = "poor";
+  applyFilters();
+  $("#photos-title").scrollIntoView();
+});
 $("#filters").addEventListener("submit", (event) => event.preventDefault());
 $("#filters").addEventListener("reset", () => setTimeout(applyFilters));
 for (const id of ["#print", "#print-photo"]) $(id).addEventListener("click", () => window.print());
@@ -178,6 +185,7 @@ function show(id) {
     p.asset, p.place, p.date,
     `corroded ${percent(p.corroded_percent)} of the ${p.surface} (${percent(p.corroded_low)} to ${percent(p.corroded_high)})`,
     p.surface === "photo" ? "" : `which is ${percent(p.surface_percent)} of the photo`,
+    p.quality === "good" ? "" : `photo ${p.quality}: corrosion may be missed`,
     `IMO ${p.imo}`, `ASTM D610 ${p.astm_d610}`, `ISO 4628-3 ${p.iso_4628_3}`,
   ].filter(Boolean).join(" \u00b7 ");
   $("#before").src = data.photo;

@@ -1,0 +1,117 @@
+"""What blur, darkness, light and haze do to the grades, and which of these photos `photo_quality` tells.
+
+    python -m corroseg_utils.quality_study DATA [--model PATH] [--split test]
+
+Each photo with at least `LEAST_PERCENT` of corrosion is spoiled in several ways, inspected and graded. A spoiled photo
+does harm where its grade is better than the true one by more than one, and nobody is told.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from corroseg_utils.dataset import SPLITS, DataError, load_mask, read_data
+from corroseg_utils.dataset_checks import checked
+from corroseg_utils.errors import exit_code
+from corroseg_utils.findings import mark
+from corroseg_utils.grades import d610_grade
+from corroseg_utils.photo_quality import GOOD, VIEW_SIDE, photo_quality
+from corroseg_utils.photos import read_photo
+from corroseg_utils.segmenter import Segmenter, load_segmenter
+
+LEAST_PERCENT = 0.1  # a true grade of 7 or worse: then a grade can be too good by more than one
+FOG = 200  # brightness of the haze, 0-255
+
+
+def blurred(photo: np.ndarray, sigma: float) -> np.ndarray:
+    """A Gaussian blur of `sigma` pixels at the size at which the quality is judged."""
+    return cv2.GaussianBlur(photo, (0, 0), sigma * max(photo.shape) / VIEW_SIDE)
+
+
+def brightened(photo: np.ndarray, factor: float) -> np.ndarray:
+    """All values times `factor`; what goes beyond 255 is white."""
+    return np.clip(np.rint(photo * np.float32(factor)), 0, 255).astype(np.uint8)
+
+
+def hazed(photo: np.ndarray, left: float) -> np.ndarray:
+    """The contrast `left`, 0-1, before a background of the brightness `FOG`."""
+    return np.rint(FOG + np.float32(left) * (photo.astype(np.float32) - FOG)).astype(np.uint8)
+
+
+SPOILED: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "as it is": lambda photo: photo,
+    "blur of 1 pixel": lambda photo: blurred(photo, 1),
+    "blur of 2 pixels": lambda photo: blurred(photo, 2),
+    "blur of 4 pixels": lambda photo: blurred(photo, 4),
+    "a quarter of the light": lambda photo: brightened(photo, 1 / 4),
+    "an eighth of the light": lambda photo: brightened(photo, 1 / 8),
+    "twice the light": lambda photo: brightened(photo, 2),
+    "four times the light": lambda photo: brightened(photo, 4),
+    "haze, three quarters of the contrast left": lambda photo: hazed(photo, 3 / 4),
+    "haze, half of the contrast left": lambda photo: hazed(photo, 1 / 2),
+    "haze, a quarter left": lambda photo: hazed(photo, 1 / 4),
+}
+
+
+def quality_study(segmenter: Segmenter, manifest: pd.DataFrame, progress: bool = False) -> pd.DataFrame:
+    """Spoil, grade and judge each photo.
+
+    Args:
+        segmenter: the model; its own threshold applies.
+        manifest: photos with masks; those with less than `LEAST_PERCENT` of corrosion are left out.
+        progress: show a progress bar.
+
+    Returns:
+        A row for each way of `SPOILED`, with shares of the photos, 0-1: `too_good`, those with a D610 grade more than
+        one better than the true one; `told`, those that `photo_quality` does not call good; `silent`, those too good
+        and not told. The attribute `photos` of the table, in `attrs`, is their number.
+
+    Raises:
+        DataError: no photo has enough corrosion.
+    """
+    rows, count = [], 0
+    for row in tqdm(manifest.to_dict("records"), "spoiling", disable=not progress):
+        photo = read_photo(row["photo"])
+        truth = load_mask(row["photo"], row["findings"], photo.shape[1::-1]) > 0
+        if 100 * truth.mean() < LEAST_PERCENT:
+            continue
+        count += 1
+        for name, spoil in SPOILED.items():
+            seen = spoil(photo)
+            marked = mark(segmenter.probability(seen), segmenter.threshold)
+            too_good = d610_grade(100 * float(marked.mean())) - d610_grade(100 * float(truth.mean())) > 1
+            told = photo_quality(seen) != GOOD
+            rows.append((name, too_good, told, too_good and not told))
+    if not count:
+        raise DataError(f"No photo has {LEAST_PERCENT} % of corrosion or more. Give data or a split that has some.")
+    table = pd.DataFrame(rows, columns=["photo", "too_good", "told", "silent"])
+    means = table.groupby("photo", sort=False).mean().round(4)
+    means.attrs["photos"] = count
+    return means
+
+
+def main() -> None:
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(prog="python -m corroseg_utils.quality_study", description=__doc__,
+                                     formatter_class=raw)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--split", choices=SPLITS, default="test", help="which photos (default: %(default)s)")
+    parser.add_argument("--model", type=Path, metavar="PATH", help="a model file; that of `report` by default")
+    options = parser.parse_args()
+    manifest = checked(read_data(options.data))
+    manifest = manifest[manifest["split"] == options.split]
+    if manifest.empty:
+        raise DataError(f"{options.data}: the split {options.split} has no photo. Give data that has some.")
+    table = quality_study(load_segmenter(options.model, exact=True), manifest, progress=True)
+    print(json.dumps({"photos": table.attrs["photos"], **table.to_dict("index")}, indent=1))
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code(main))
