@@ -432,6 +432,35 @@ def test_prints_to_pdf(page, view, tmp_path):
     page.emulate_media(media="screen")
 
 
+def test_photos_that_are_shown_are_printed_with_verdicts_and_comments(page, tmp_path):
+    page.evaluate("window.print = () => { window.printed = true; }")
+    open_photo(page, "CDM_1_IMG_0")
+    page.locator("#findings button", has_text="Reject").first.click()
+    page.locator("#findings input").first.fill("is paint")
+    page.click("#back")
+    page.locator("#filters [name=text]").fill("CDM_1")
+    page.click("#print-all")
+    page.wait_for_function("window.printed")
+    sheets = page.locator("#sheets article")
+    assert sheets.locator("h2").all_text_contents() == names(page) and sheets.count() == 3
+    quarter = sheets.filter(has_text="CDM_1_IMG_0.png")
+    assert quarter.locator("li").all_text_contents() == ["1. corrosion, 25.00 %, confidence 0.90: rejected: is paint"]
+    assert "corroded 25.00 % of the photo" in quarter.locator("p").text_content()
+    assert quarter.locator("img").count() == 2 and quarter.locator("rect").count() == 1
+    clean = sheets.filter(has_text="CDM_1_IMG_2.png")
+    assert clean.locator("li").all_text_contents() == ["Nothing is marked."]
+    assert not sheets.first.is_visible()  # on the screen
+    page.emulate_media(media="print")
+    assert sheets.first.is_visible()
+    picture, layer = (quarter.locator("img").nth(number).bounding_box() for number in (0, 1))
+    assert picture == layer
+    page.emulate_media(media="screen")
+    page.pdf(path=tmp_path / "page.pdf", format="A4")
+    pages = len(re.findall(rb"/Type ?/Page\b", (tmp_path / "page.pdf").read_bytes()))
+    assert pages >= 3  # two of the overview, and the photos
+    assert sheets.count() == 0  # gone once they are printed
+
+
 def test_fits_a_phone(page):
     page.set_viewport_size({"width": 360, "height": 740})
     assert page.evaluate("document.documentElement.scrollWidth") <= 360

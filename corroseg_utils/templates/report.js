@@ -162,13 +162,37 @@ $("[data-show-poor]")?.addEventListener("click", () => {
 $("#filters").addEventListener("submit", (event) => event.preventDefault());
 $("#filters").addEventListener("reset", () => setTimeout(applyFilters));
 for (const id of ["#print", "#print-photo"]) $(id).addEventListener("click", () => window.print());
+$("#print-all").addEventListener("click", async () => {
+  $("#sheets").replaceChildren(...shown.map(sheet));
+  await Promise.all([...$("#sheets").querySelectorAll("img")].map((image) => image.decode()));
+  window.print();
+});
+window.addEventListener("afterprint", () => $("#sheets").replaceChildren());
 
 /* One photo. Its pictures become images only now. */
 let open = null;
 let chosen = null;
 
+function dataOf(id) {
+  return JSON.parse(document.getElementById(`data-${id}`).textContent);
+}
+
+function percent(value) {
+  return `${value.toFixed(2)} %`;
+}
+
+function facts(p) {
+  return [
+    p.asset, p.place, p.date,
+    `corroded ${percent(p.corroded_percent)} of the ${p.surface} (${percent(p.corroded_low)} to ${percent(p.corroded_high)})`,
+    p.surface === "photo" ? "" : `which is ${percent(p.surface_percent)} of the photo`,
+    p.quality === "good" ? "" : `photo ${p.quality}: corrosion may be missed`,
+    `IMO ${p.imo}`, `ASTM D610 ${p.astm_d610}`, `ISO 4628-3 ${p.iso_4628_3}`,
+  ].filter(Boolean).join(" \u00b7 ");
+}
+
 function show(id) {
-  const data = JSON.parse(document.getElementById(`data-${id}`).textContent);
+  const data = dataOf(id);
   const p = data.record;
   open = p;
   chosen = null;
@@ -180,14 +204,7 @@ function show(id) {
   $("#previous").disabled = position <= 0;
   $("#next").disabled = position < 0 || position === shown.length - 1;
   $("#name").textContent = p.photo;
-  const percent = (value) => `${value.toFixed(2)} %`;
-  $("#facts").textContent = [
-    p.asset, p.place, p.date,
-    `corroded ${percent(p.corroded_percent)} of the ${p.surface} (${percent(p.corroded_low)} to ${percent(p.corroded_high)})`,
-    p.surface === "photo" ? "" : `which is ${percent(p.surface_percent)} of the photo`,
-    p.quality === "good" ? "" : `photo ${p.quality}: corrosion may be missed`,
-    `IMO ${p.imo}`, `ASTM D610 ${p.astm_d610}`, `ISO 4628-3 ${p.iso_4628_3}`,
-  ].filter(Boolean).join(" \u00b7 ");
+  $("#facts").textContent = facts(p);
   $("#before").src = data.photo;
   $("#before").alt = `Photo ${p.photo}`;
   $("#layer").src = data.mask;
@@ -202,15 +219,16 @@ function show(id) {
 }
 
 function drawBoxes() {
-  $("#boxes").replaceChildren(...open.findings.map(box));
+  const { clientWidth } = $("#stage");
+  $("#boxes").replaceChildren(...open.findings.map((finding) => box(finding, open.width, clientWidth)));
   numbers().forEach(mark);
 }
 
 /* A box and the number of its finding, above its upper left corner where there is room. */
-function box({ finding, box: [x, y, width, height] }) {
+function box({ finding, box: [x, y, width, height] }, photoWidth, stageWidth) {
   const [group, rect, number] = ["g", "rect", "text"].map((tag) => document.createElementNS("http://www.w3.org/2000/svg", tag));
   place(rect, [x, y, width, height]);
-  const size = 13 * open.width / $("#stage").clientWidth;  // 13 pixels of the screen
+  const size = 13 * photoWidth / stageWidth;  // 13 pixels of the screen
   number.textContent = finding;
   for (const [key, value] of Object.entries({ x, y: Math.max(y - size / 4, size), "font-size": size })) number.setAttribute(key, value);
   group.append(rect, number);
@@ -221,27 +239,31 @@ function place(rect, [x, y, width, height]) {
   for (const [key, value] of Object.entries({ x, y, width, height })) rect.setAttribute(key, value);
 }
 
-function found({ finding, class: kind, area_percent: percent, confidence }) {
+function words({ finding, class: kind, area_percent: area, confidence }) {
   const title = $(`#legend [data-class="${kind}"] span`).textContent;
-  const text = `${finding}. ${title}, ${percent.toFixed(2)} %, confidence ${confidence.toFixed(2)}`;
-  return item(finding, text, `finding ${finding}`, Object.keys(VERDICTS));
+  return `${finding}. ${title}, ${percent(area)}, confidence ${confidence.toFixed(2)}`;
+}
+
+function found(finding) {
+  return item(finding.finding, words(finding), `finding ${finding.finding}`, Object.keys(VERDICTS));
+}
+
+function wordsOfRest({ regions, area_percent: area }) {
+  return regions ? `Not listed: ${regions} more region${regions > 1 ? "s" : ""}, together ${area.toFixed(3)} %` : "Nothing is marked.";
 }
 
 /* The line of number 0, where there is something to judge. */
 function unlisted({ photo, rest }) {
   const verdicts = Object.keys(VERDICTS).filter((verdict) => takes(nameOf.get(photo), 0, verdict));
-  if (rest.regions) {
-    const text = `Not listed: ${rest.regions} more region${rest.regions > 1 ? "s" : ""}, together ${rest.area_percent.toFixed(3)} %`;
-    return [item(0, text, "what is not listed", verdicts)];
-  }
-  return verdicts.length ? [item(0, "Nothing is marked.", "photo without corrosion", verdicts)] : [];
+  const name = rest.regions ? "what is not listed" : "photo without corrosion";
+  return verdicts.length ? [item(0, wordsOfRest(rest), name, verdicts)] : [];
 }
 
-function item(finding, words, name, verdicts) {
+function item(finding, label, name, verdicts) {
   const line = document.createElement("li");
   line.dataset.finding = finding;
   const text = document.createElement("p");
-  text.textContent = words;
+  text.textContent = label;
   const buttons = verdicts.map((verdict) => {
     const button = document.createElement("button");
     button.type = "button";
@@ -308,6 +330,29 @@ function chooseNext(by) {
   if (next === undefined) return;
   choose(next);
   lineOf(next).scrollIntoView({ block: "nearest" });  // by keys alone: a line that moves under the pointer loses a click
+}
+
+function make(tag, properties = {}, ...children) {
+  const element = Object.assign(document.createElement(tag), properties);
+  element.append(...children);
+  return element;
+}
+
+/* A photo as it is printed with others: overlay, boxes, facts, and each finding with its verdict and comment. */
+function sheet({ dataset: { id } }) {
+  const { record: p, photo, mask } = dataOf(id);
+  const boxes = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  boxes.setAttribute("viewBox", `0 0 ${p.width} ${p.height}`);
+  boxes.append(...p.findings.map((finding) => box(finding, p.width, 600)));
+  const line = (finding, text) => {
+    const { verdict, comment } = note(p.photo, finding);
+    return make("li", { textContent: [text, VERDICTS[verdict], comment].filter(Boolean).join(": ") });
+  };
+  const lines = p.findings.map((finding) => line(finding.finding, words(finding)));
+  if (p.rest.regions || !lines.length) lines.push(line(0, wordsOfRest(p.rest)));
+  return make("article", {}, make("h2", { textContent: p.photo }), make("p", { textContent: facts(p) }),
+    make("div", { className: "picture" }, make("img", { src: photo, alt: `Photo ${p.photo}` }), make("img", { src: mask, alt: "Overlay" }), boxes),
+    make("ul", {}, ...lines));
 }
 
 function slide(value) {
