@@ -27,6 +27,7 @@ class Augmentation:
         rotate: largest rotation in degrees, either way.
         crop: smallest and largest side of the random crop, as a share of the photo's side.
         quality: probability of each camera fault (exposure, colour cast, low light, blur, noise, JPEG damage).
+        haze: probability of haze before the camera (`haze`), on its own, for it takes more from a photo than any fault.
         paste: probability that the damage of another pair is pasted in (done by `pairs`, which has them).
     """
 
@@ -36,6 +37,7 @@ class Augmentation:
     rotate: float = 0.0
     crop: tuple[float, float] = (1.0, 1.0)
     quality: float = 0.0
+    haze: float = 0.0
     paste: float = 0.0
 
 
@@ -64,6 +66,8 @@ def augment_pair(photo: np.ndarray, mask: np.ndarray, size: int, augmentation: A
                            borderMode=cv2.BORDER_REFLECT_101)
     mask = cv2.warpAffine(mask, matrix, (size, size), flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP,
                           borderMode=cv2.BORDER_REFLECT_101)
+    if augmentation.haze and rng.random() < augmentation.haze:
+        photo = haze(photo, rng)
     return degrade(photo, augmentation.quality, rng), mask
 
 
@@ -124,6 +128,13 @@ def degrade(photo: np.ndarray, probability: float, rng: np.random.Generator) -> 
         if rng.random() < probability:
             photo = fault(photo, rng)
     return photo
+
+
+def haze(photo: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Fog, spray on the lens, or light that shines into it: 30-100 % of the contrast is left, before a grey of 120-240
+    with a tint. The same all over the photo, unlike real fog, which hides what is far."""
+    left, grey = rng.uniform(0.3, 1.0), rng.uniform(120, 240) + rng.uniform(-10, 10, 3)
+    return _clip(grey.astype(np.float32) + np.float32(left) * (photo - grey.astype(np.float32)))
 
 
 def exposure(photo: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -163,6 +163,8 @@ def _add_train(commands) -> None:
                         help="use a moving average of the weights with this momentum, such as 0.998")
     parser.add_argument("--crop", type=option_values.crop_side, nargs=2, default=(0.5, 1.0), metavar=("LOW", "HIGH"),
                         help="smallest and largest side of the training crops, as a share of the photo's")
+    parser.add_argument("--haze", type=option_values.probability, default=0.0, metavar="P",
+                        help="probability that a training crop is seen through haze")
     parser.add_argument("--paste", type=option_values.probability, default=0.0, metavar="P",
                         help="probability that damage of another photo is pasted in")
     parser.add_argument("--source-weights", nargs="+", type=option_values.weight, default=[], metavar="SOURCE=W",
@@ -222,7 +224,8 @@ def _train(options: argparse.Namespace) -> int:
     recipe = Recipe(size=options.size, epochs=options.epochs, cycles=options.cycles, steps=options.steps,
                     batch_size=options.batch_size, learning_rate=options.learning_rate, loss=options.loss,
                     ema=options.ema, patience=options.patience, seed=options.seed,
-                    augmentation=replace(INSPECTION, crop=tuple(options.crop), paste=options.paste))
+                    augmentation=replace(INSPECTION, crop=tuple(options.crop), haze=options.haze,
+                                         paste=options.paste))
     setup = Setup(network=options.network, alpha=options.alpha, classes=options.classes, weights=options.weights,
                   keep_start=options.keep_start,
                   encoder_weights=None if options.encoder_weights == "none" else options.encoder_weights or "corroseg",

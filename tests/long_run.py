@@ -64,17 +64,20 @@ def undisturbed(photos: Path, out: Path) -> tuple[float, float]:
 
 
 def killed(photos: Path, out: Path, kills: int, seconds: float, chance: random.Random) -> int:
-    """Kill runs at random moments, then let one finish; the number of finished photos that were made again."""
+    """Kill runs at random moments after each has finished a photo, then let one go on to the end; the number of
+    finished photos that were made again."""
     done, repeated = {}, 0
     for _ in range(kills):
         run = start(photos, out)
-        time.sleep(chance.uniform(0.2, 1.4) * seconds / kills)  # 0.8 of the time in all: some is left for the last
+        while run.poll() is None and len(_finished(out)) <= len(done):
+            time.sleep(0.02)
+        time.sleep(chance.uniform(0, 0.5) * seconds / kills)  # a quarter of the time in all: some is left for the last
         if run.poll() is not None:
             raise RuntimeError("a run had ended before it was killed; take more photos or fewer kills")
         run.send_signal(signal.SIGKILL)
         run.wait()
         repeated += _changed(done)
-        done = {path: path.stat().st_mtime_ns for path in (out / "photos").glob("*.json")}
+        done = _finished(out)
     if start(photos, out).wait():
         raise RuntimeError("the last run failed")
     return repeated + _changed(done)
@@ -104,6 +107,10 @@ def measure(folder: Path, count: int, kills: int, seed: int = 7) -> dict:
     return {"photos": count, "photos_per_second": round(count / seconds, 2), "megabytes": round(megabytes),
             "kills": kills, "repeated": repeated,
             "differing": differing(folder / "undisturbed", folder / "killed")}
+
+
+def _finished(out: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in (out / "photos").glob("*.json")}
 
 
 def _changed(times: dict[Path, int]) -> int:

@@ -9,6 +9,7 @@ from corroseg_utils.augment import (
     augment_pair,
     close_gaps,
     degrade,
+    haze,
     noise,
     paste_damage,
     random_affine,
@@ -136,6 +137,32 @@ def test_faults_strike_as_often_as_told():
     assert degrade(photo, 0.0, np.random.default_rng(0)) is photo
     untouched = sum(degrade(photo, 0.2, np.random.default_rng(seed)) is photo for seed in range(200))
     assert untouched / 200 == pytest.approx(0.8 ** len(FAULTS), abs=0.12)
+
+
+def test_haze_takes_contrast_and_adds_grey():
+    photo = np.zeros((4, 6, 3), np.uint8)
+    photo[:, 3:] = 255
+    left, grey = [], []
+    for seed in range(200):
+        dark, light = haze(photo, np.random.default_rng(seed))[0, [0, 5]].astype(float)
+        left.append((light - dark).mean() / 255)
+        grey.append(np.mean(dark / (1 - left[-1])) if left[-1] < 0.9 else 180)  # dark = (1 - left) * grey
+    assert 0.29 < min(left) < 0.35 and 0.95 < max(left) <= 1
+    assert 110 < min(grey) < 130 and 230 < max(grey) < 252
+
+
+def test_haze_strikes_as_often_as_told_and_leaves_the_geometry_alone():
+    photo, mask = noise_pair()
+
+    def pair(seed, share):
+        return augment_pair(photo, mask, 40, Augmentation(crop=(0.5, 1.0), haze=share), np.random.default_rng(seed))
+
+    struck = 0
+    for seed in range(100):
+        (clear, first), (seen, second) = pair(seed, 0.0), pair(seed, 0.3)
+        assert np.array_equal(first, second)
+        struck += not np.array_equal(clear, seen)
+    assert struck / 100 == pytest.approx(0.3, abs=0.12)
 
 
 def test_gaps_are_filled_up_to_twice_the_radius():

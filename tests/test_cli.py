@@ -319,11 +319,11 @@ def test_every_option_of_train_reaches_its_place(shared_data_2020, tmp_path, mon
              "steps": 5, "batch_size": 4, "learning_rate": 0.01, "classes": "damage", "loss": "lovasz", "ema": 0.9,
              "close_gaps": 2, "threshold": 0.3, "seed": 7}
     options = [part for name, value in given.items() for part in (f"--{name.replace('_', '-')}", str(value))]
-    assert main([*command, *options, "--encoder-weights", "none", "--crop", "0.4", "0.8", "--paste", "0.25",
-                 "--freeze-encoder"]) == 0
+    assert main([*command, *options, "--encoder-weights", "none", "--crop", "0.4", "0.8", "--haze", "0.75",
+                 "--paste", "0.25", "--freeze-encoder"]) == 0
     assert seen | given == seen
     assert (seen["encoder_weights"], seen["freeze_encoder"], seen["train_batch_norm"]) == (None, True, False)
-    assert (seen["augmentation"]["crop"], seen["augmentation"]["paste"]) == ((0.4, 0.8), 0.25)
+    assert [seen["augmentation"][name] for name in ("crop", "haze", "paste")] == [(0.4, 0.8), 0.75, 0.25]
     given = {"weights": "m.npz", "keep_start": 0.5, "patience": 3}
     assert main([*command, "--weights", "m.npz", "--keep-start", "0.5", "--patience", "3", "--train-batch-norm"]) == 0
     assert seen | given == seen and (seen["freeze_encoder"], seen["train_batch_norm"]) == (False, True)
