@@ -12,6 +12,7 @@ A manifest is a pandas table with one row a photo:
 A manifest CSV adds whatever further columns it has (source, fold, ...).
 """
 
+import csv
 import hashlib
 import re
 import warnings
@@ -276,6 +277,12 @@ def _read_names(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     # Names stay text: 007 is no 7, and NA no gap.
     table = read_csv(path, columns, dtype=dict.fromkeys(("group", "source", "split", *columns), str),
                      keep_default_na=False, na_values=[""])
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        cells = [len(row) for row in csv.reader(file) if row]
+    # pandas fills up a row that was cut off, and an empty mask would mean a photo without damage.
+    if short := [number for number, count in enumerate(cells) if count < cells[0]]:
+        raise DataError(f"{path}: row {short[0]} below the header has {cells[short[0]]} cells, and the first row "
+                        f"{cells[0]}. Complete it; a cell may be empty.")
     nameless = np.flatnonzero(table[columns[0]].isna()) + 1
     if len(nameless):
         raise DataError(f"{path}: {columns[0]!r} is empty in row {', '.join(map(str, nameless))} below the header. "

@@ -126,6 +126,15 @@ def test_a_comma_too_many_does_not_move_the_columns(tmp_path, name, header, row)
         read_data(path)
 
 
+def test_a_row_that_was_cut_off_is_no_photo_without_damage(tmp_path):
+    table = tmp_path / "m.csv"
+    table.write_text("image,mask\na.jpg,\n\nb.jpg,b.png\nc.jpg")
+    with pytest.raises(DataError, match="m.csv: row 3 below the header has 1 cells, and the first row 2. Complete it"):
+        read_data(table)
+    table.write_text(table.read_text() + ",")  # now its mask is empty, and said to be
+    assert [len(findings) for findings in read_data(table)["findings"]] == [0, 1, 0]
+
+
 def test_a_manifest_csv_may_bring_its_split(tmp_path):
     (tmp_path / "m.csv").write_text("image,mask,split\nCDM_1_a.jpg,a.png,test\nCDM_1_b.jpg,b.png,validation\n")
     manifest = read_manifest(tmp_path / "m.csv")
