@@ -17,6 +17,7 @@ from corroseg_utils.grades import grade
 from corroseg_utils.overlay import COLOURS, outline, overlay
 from corroseg_utils.photo_quality import photo_quality
 from corroseg_utils.photo_reader import ReadPhoto
+from corroseg_utils.photos import resize_photo
 from corroseg_utils.tiles import tiled_bands
 
 SMALLEST_FINDING_PERCENT = 0.01  # of the surface; the area of ASTM D610's grade 10
@@ -105,12 +106,15 @@ def tiled_probability(segmenter, pixels: np.ndarray) -> np.ndarray:
 
 
 class _Rows(NamedTuple):
-    """A photo in memory with the one method of `OpenPhoto` that tiles need."""
+    """A photo in memory with the two methods of `OpenPhoto` that tiles need."""
 
     pixels: np.ndarray
 
     def rows(self, top: int, bottom: int, size: tuple[int, int]) -> np.ndarray:
         return self.pixels[top:bottom]
+
+    def scaled(self, size: tuple[int, int]) -> np.ndarray:
+        return resize_photo(self.pixels, size)
 
 
 def _finding(number: int, region: Region, percent: float, segmentation: dict, shape: tuple[int, int]) -> dict:

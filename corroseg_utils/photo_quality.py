@@ -1,8 +1,9 @@
-"""Whether a photo can show corrosion at all. A model finds none in a photo that is black, white, blurred or hazy, and
-the grade of such a photo is the best there is.
+"""Whether a photo can show corrosion at all. A model finds little in a photo that is black, white, blurred or hazy, and
+the grade of such a photo is better than the steel.
 
-Four simple measures of the brightness, each with a limit that sound photos hardly ever cross. The command
-`python -m corroseg_utils.quality_study DATA` shows what they catch. Needs Pillow and NumPy only.
+Four simple measures of the brightness, each with a limit that sound photos hardly ever cross, say what is wrong; dark
+and hazy photos get their contrast back before a model sees them. The command `python -m corroseg_utils.quality_study
+DATA` shows what both are worth. Needs Pillow and NumPy only.
 """
 
 from collections.abc import Mapping
@@ -16,8 +17,11 @@ GOOD = "good"
 QUALITIES = (GOOD, "too dark", "overexposed", "hazy", "blurred")
 
 VIEW_SIDE = 448  # pixels of the long side, about the size at which the models see a photo
-DARK, WHITE, PALE = 40, 250, 100  # of 255
+DARK, WHITE, PALE = 80, 250, 100  # of 255
 LEAST_SHARPNESS = 10.0
+BLACK_POINT, WHITE_POINT = 60, 250  # where `tones` moves the darkest and brightest hundredth
+MOST_GAIN = 8.0
+"""The noise of a photo is amplified with its contrast."""
 
 
 def photo_quality(photo: np.ndarray) -> str:
@@ -25,24 +29,42 @@ def photo_quality(photo: np.ndarray) -> str:
 
     photo: uint8 (H, W, 3), any size of at least 3 x 3 pixels; it is judged as a whole, shrunk to `VIEW_SIDE`.
 
-    Too dark: the brightness of 99 % of the pixels is below `DARK`. Overexposed: that of half of them is at least
-    `WHITE`. Hazy, as by fog, a dirty lens or light that shines into it: of 99 % of the pixels all three channels reach
-    `PALE`; a clear photo has pixels where one of them is dark (the dark channel prior, K. He et al., Single image haze
-    removal using dark channel prior, CVPR 2009). Blurred, or without any detail: the variance of the Laplacian, a
-    common measure of focus (J. L. Pech-Pacheco et al., Diatom autofocusing in brightfield microscopy, ICPR 2000), is
-    below `LEAST_SHARPNESS`. It also falls with the contrast.
+    Too dark: in 99 % of the pixels all three channels are below `DARK`. Overexposed: half of the pixels have at least
+    the brightness `WHITE`. Hazy, as by fog, a dirty lens or light that shines into it: in 99 % of the pixels all three
+    channels reach `PALE`; a clear photo has pixels where one of them is dark (the dark channel prior, K. He et al.,
+    Single image haze removal using dark channel prior, CVPR 2009). Blurred, or without any detail: the variance of the
+    Laplacian, a common measure of focus (J. L. Pech-Pacheco et al., Diatom autofocusing in brightfield microscopy, ICPR
+    2000), is below `LEAST_SHARPNESS`. It also falls with the contrast.
     """
-    height, width = photo.shape[:2]
-    scale = min(1.0, VIEW_SIDE / max(height, width))
-    small = resize_photo(photo, (max(3, round(width * scale)), max(3, round(height * scale))))
+    small = _small(photo)
+    darkest, brightest = _range(small)
     grey = np.asarray(Image.fromarray(small).convert("L"), np.float32)
-    if np.percentile(grey, 99) < DARK:
+    if brightest < DARK:
         return "too dark"
     if np.median(grey) >= WHITE:
         return "overexposed"
-    if np.percentile(small.min(axis=2), 1) >= PALE:
+    if darkest >= PALE:
         return "hazy"
     return "blurred" if _sharpness(grey) < LEAST_SHARPNESS else GOOD
+
+
+def tones(photo: np.ndarray) -> np.ndarray:
+    """What gives a photo that is too dark or hazy its contrast back: a table uint8 (256,) of new values.
+
+    photo: uint8 (H, W, 3), as for `photo_quality`.
+
+    Of a hazy photo the haze is subtracted (dark-object subtraction, P. S. Chavez, Remote Sensing of Environment 24,
+    1988), and the rest stretched: the darkest hundredth becomes `BLACK_POINT`, the brightest `WHITE_POINT`. A dark
+    photo is made brighter. No contrast grows more than `MOST_GAIN` times. Any other photo keeps its values.
+    """
+    darkest, brightest = _range(_small(photo))
+    values = np.arange(256, dtype=np.float32)
+    if darkest >= PALE:
+        gain = min((WHITE_POINT - BLACK_POINT) / max(brightest - darkest, 1), MOST_GAIN)
+        values = BLACK_POINT + (values - darkest) * gain
+    elif brightest < DARK:
+        values *= min(WHITE_POINT / max(brightest, 1), MOST_GAIN)
+    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 
 def poor_photos(qualities: Mapping[str, str]) -> str:
@@ -53,6 +75,18 @@ def poor_photos(qualities: Mapping[str, str]) -> str:
     (name, quality), *others = poor
     return (f"careful: {name} is {quality}" + (f", and {len(others)} more are of poor quality" if others else "")
             + " (column quality); corrosion may be missed there, so look at them yourself or take them again.")
+
+
+def _small(photo: np.ndarray) -> np.ndarray:
+    height, width = photo.shape[:2]
+    scale = min(1.0, VIEW_SIDE / max(height, width))
+    return resize_photo(photo, (max(3, round(width * scale)), max(3, round(height * scale))))
+
+
+def _range(photo: np.ndarray) -> tuple[float, float]:
+    """The value that the darkest channel of 99 % of the pixels reaches, and the one that the brightest of 99 % stays
+    at or below."""
+    return float(np.percentile(photo.min(axis=2), 1)), float(np.percentile(photo.max(axis=2), 99))
 
 
 def _sharpness(grey: np.ndarray) -> float:

@@ -1,9 +1,9 @@
-"""What blur, darkness, light and haze do to the grades, and which of these photos `photo_quality` tells.
+"""What blur, darkness, light and haze do to the grades, and what `photo_quality` does about it.
 
     python -m corroseg_utils.quality_study DATA [--model PATH] [--split test]
 
 Each photo with at least `LEAST_PERCENT` of corrosion is spoiled in several ways, inspected and graded. A spoiled photo
-does harm where its grade is better than the true one by more than one, and nobody is told.
+does harm where its grade is better than the true one by more than one, and most where nobody is told.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from corroseg_utils.findings import mark
 from corroseg_utils.grades import d610_grade
 from corroseg_utils.photo_quality import GOOD, VIEW_SIDE, photo_quality
 from corroseg_utils.photos import read_photo
-from corroseg_utils.segmenter import Segmenter, load_segmenter
+from corroseg_utils.segmenter import Segmenter, fit_square, load_segmenter, softmax
 
 LEAST_PERCENT = 0.1  # a true grade of 7 or worse: then a grade can be too good by more than one
 FOG = 200  # brightness of the haze, 0-255
@@ -70,8 +70,9 @@ def quality_study(segmenter: Segmenter, manifest: pd.DataFrame, progress: bool =
 
     Returns:
         A row for each way of `SPOILED`, with shares of the photos, 0-1: `too_good`, those with a D610 grade more than
-        one better than the true one; `told`, those that `photo_quality` does not call good; `silent`, those too good
-        and not told. The attribute `photos` of the table, in `attrs`, is their number.
+        one better than the true one; `without_tones`, the same if no photo got its contrast back; `named`, those that
+        `photo_quality` does not call good; `silent`, those too good and not named. The attribute `photos` of the
+        table, in `attrs`, is their number.
 
     Raises:
         DataError: no photo has enough corrosion.
@@ -79,22 +80,35 @@ def quality_study(segmenter: Segmenter, manifest: pd.DataFrame, progress: bool =
     rows, count = [], 0
     for row in tqdm(manifest.to_dict("records"), "spoiling", disable=not progress):
         photo = read_photo(row["photo"])
-        truth = load_mask(row["photo"], row["findings"], photo.shape[1::-1]) > 0
-        if 100 * truth.mean() < LEAST_PERCENT:
+        percent = _percent(load_mask(row["photo"], row["findings"], photo.shape[1::-1]) > 0)
+        if percent < LEAST_PERCENT:
             continue
-        count += 1
+        count, true = count + 1, d610_grade(percent)
         for name, spoil in SPOILED.items():
             seen = spoil(photo)
-            marked = mark(segmenter.probability(seen), segmenter.threshold)
-            too_good = d610_grade(100 * float(marked.mean())) - d610_grade(100 * float(truth.mean())) > 1
-            told = photo_quality(seen) != GOOD
-            rows.append((name, too_good, told, too_good and not told))
+            without, with_tones = (
+                d610_grade(_percent(mark(probability, segmenter.threshold)))
+                for probability in (_as_it_is(segmenter, seen), segmenter.probability(seen)))
+            too_good = with_tones - true > 1
+            named = photo_quality(seen) != GOOD
+            rows.append((name, without - true > 1, too_good, named, too_good and not named))
     if not count:
         raise DataError(f"No photo has {LEAST_PERCENT} % of corrosion or more. Give data or a split that has some.")
-    table = pd.DataFrame(rows, columns=["photo", "too_good", "told", "silent"])
+    table = pd.DataFrame(rows, columns=["photo", "without_tones", "too_good", "named", "silent"])
     means = table.groupby("photo", sort=False).mean().round(4)
     means.attrs["photos"] = count
     return means
+
+
+def _percent(mask: np.ndarray) -> float:
+    return 100 * int(np.count_nonzero(mask)) / mask.size
+
+
+def _as_it_is(segmenter: Segmenter, photo: np.ndarray) -> np.ndarray:
+    """`Segmenter.probability` without `photo_quality.tones`."""
+    square, (width, height) = fit_square(photo, segmenter.size)
+    corrosion = 1 - softmax(segmenter.logits(square[None])[0, :height, :width])[..., 0]
+    return cv2.resize(corrosion, photo.shape[1::-1], interpolation=cv2.INTER_LINEAR)
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ from PIL import Image
 
 from corroseg_utils import WEIGHTS
 from corroseg_utils.errors import ModelError
+from corroseg_utils.photo_quality import tones
 from corroseg_utils.photos import photo_size, read_photo, resize_mask, resize_photo
 
 SHIPPED = WEIGHTS / "corroseg.npz"
@@ -47,7 +48,8 @@ class Segmenter:
         return self._logits(photos)
 
     def class_probabilities(self, photo: np.ndarray) -> np.ndarray:
-        """Probability of each class at the model's scale.
+        """Probability of each class at the model's scale. A photo that is too dark or hazy gets its contrast back first
+        (`photo_quality.tones`).
 
         Args:
             photo: uint8 (H, W, 3), any size.
@@ -56,6 +58,7 @@ class Segmenter:
             float32 (h, w, classes), h and w those of the photo scaled to a long side of `size`.
         """
         square, (w, h) = fit_square(photo, self.size)
+        square = tones(square[:h, :w])[square]
         return softmax(self.logits(square[None])[0, :h, :w])
 
     def probability(self, photo: np.ndarray, size: tuple[int, int] | None = None) -> np.ndarray:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from corroseg_utils.photo_quality import VIEW_SIDE, tones
 from corroseg_utils.photos import OpenPhoto, photo_size
 from corroseg_utils.segmenter import Segmenter, softmax
 
@@ -27,7 +28,8 @@ def tiled_bands(segmenter: Segmenter, photo: OpenPhoto, size: tuple[int, int]) -
     """Probability of corrosion of a photo scaled to `size`, by tiles of the model's size.
 
     Tiles overlap by at least five sixteenths, and count less towards their borders, where the network sees less of
-    what is around. The photo is filled up by mirroring, as the whole-photo view does it.
+    what is around. The photo is filled up by mirroring, and gets its contrast back if it is too dark or hazy, as the
+    whole-photo view does both.
 
     Args:
         segmenter: the model.
@@ -39,13 +41,14 @@ def tiled_bands(segmenter: Segmenter, photo: OpenPhoto, size: tuple[int, int]) -
     """
     (width, height), tile = size, segmenter.size
     lefts, tops = tile_starts(width, tile), tile_starts(height, tile)
+    table = tones(photo.scaled(scaled_size(size, min(1, VIEW_SIDE / max(size)))))
     window = _window(tile)
     across = np.zeros(lefts[-1] + tile, np.float32)
     for left in lefts:
         across[left : left + tile] += window
     total, down = np.zeros((tile, len(across)), np.float32), np.zeros(tile, np.float32)
     for top, next_top in zip(tops, [*tops[1:], height], strict=True):
-        rows = photo.rows(top, min(top + tile, height), size)
+        rows = table[photo.rows(top, min(top + tile, height), size)]
         rows = np.pad(rows, ((0, tile - len(rows)), (0, len(across) - width), (0, 0)), "symmetric")
         for left in lefts:
             logits = segmenter.logits(rows[None, :, left : left + tile])[0]

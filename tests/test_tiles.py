@@ -150,7 +150,8 @@ def test_bands_enlarged_are_the_whole_enlarged():
 def test_bands_take_a_fraction_of_the_memory_of_the_whole(red_segmenter, scale):
     width, height = 480, 9984
     black = SimpleNamespace(size=(width, height),
-                            rows=lambda top, bottom, size: np.zeros((bottom - top, size[0], 3), np.uint8))
+                            rows=lambda top, bottom, size: np.zeros((bottom - top, size[0], 3), np.uint8),
+                            scaled=lambda size: np.zeros((*size[::-1], 3), np.uint8))
     tracemalloc.start()
     try:
         assert sum(len(rows) for _, rows in scaled_bands(red_segmenter, black, scale)) == height
