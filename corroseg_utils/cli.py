@@ -97,7 +97,7 @@ def _add_segment(commands) -> None:
 
 
 def _segment(options: argparse.Namespace) -> int:
-    from corroseg_utils.photo_quality import poor_photos
+    from corroseg_utils.photo_quality import unclear_photos
     from corroseg_utils.segment import find_photos, segment_photos
     from corroseg_utils.segmenter import load_segmenter
 
@@ -109,7 +109,7 @@ def _segment(options: argparse.Namespace) -> int:
     failed = [row for row in rows if row["error"]]
     for row in failed:
         print(f"failed: {row['error']}", file=sys.stderr)
-    warning = poor_photos({row["photo"]: row["quality"] for row in rows if not row["error"]})
+    warning = unclear_photos({row["photo"]: row["quality"] for row in rows if not row["error"]}, "summary.csv")
     if warning:
         print(warning, file=sys.stderr)
     print(f"{len(photos) - len(failed)} of {len(photos)} photos done, results in {options.out}")

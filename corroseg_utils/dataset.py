@@ -254,7 +254,7 @@ def read_csv(path: Path, columns: Sequence[str], **options) -> pd.DataFrame:
     """A CSV table with these columns, read by pandas with its `options`.
 
     Raises:
-        DataError: the file is missing, is no table, has a row longer than its first, or lacks a column.
+        DataError: the file is missing, is no table, has a row longer or shorter than its first, or lacks a column.
     """
     if not path.is_file():
         raise DataError(f"{path}: there is no such table. Check the folder.")
@@ -263,9 +263,16 @@ def read_csv(path: Path, columns: Sequence[str], **options) -> pd.DataFrame:
             # A comma too many at the end of each row would move every cell one column to the left.
             warnings.simplefilter("error", pd.errors.ParserWarning)
             table = pd.read_csv(path, encoding="utf-8-sig", index_col=False, **options)
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            header, *rows = (row for row in csv.reader(file) if any(map(str.strip, row)))
+        width = max(number for number, name in enumerate(header, 1) if name.strip())
     except Exception as error:  # pandas raises many kinds for what is not a table
         raise DataError(f"{path}: not a CSV table ({error}). Save it as CSV in UTF-8, with as many cells in each row "
                         "as in the first.") from error
+    # pandas fills up a row that was cut off, and an empty cell means something: a photo without damage, say.
+    if short := [number for number, row in enumerate(rows, 1) if len(row) < width]:
+        raise DataError(f"{path}: row {short[0]} below the header has only {len(rows[short[0] - 1])} of {width} cells. "
+                        "Complete it; a cell may be empty.")
     if missing := [column for column in columns if column not in table]:
         raise DataError(f"{path}: the column {missing[0]!r} is missing. Found: {', '.join(table.columns)}. Name the "
                         "columns in the first row, separated by commas.")
@@ -277,12 +284,6 @@ def _read_names(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     # Names stay text: 007 is no 7, and NA no gap.
     table = read_csv(path, columns, dtype=dict.fromkeys(("group", "source", "split", *columns), str),
                      keep_default_na=False, na_values=[""])
-    with open(path, encoding="utf-8-sig", newline="") as file:
-        cells = [len(row) for row in csv.reader(file) if row]
-    # pandas fills up a row that was cut off, and an empty mask would mean a photo without damage.
-    if short := [number for number, count in enumerate(cells) if count < cells[0]]:
-        raise DataError(f"{path}: row {short[0]} below the header has {cells[short[0]]} cells, and the first row "
-                        f"{cells[0]}. Complete it; a cell may be empty.")
     nameless = np.flatnonzero(table[columns[0]].isna()) + 1
     if len(nameless):
         raise DataError(f"{path}: {columns[0]!r} is empty in row {', '.join(map(str, nameless))} below the header. "

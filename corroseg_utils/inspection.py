@@ -106,12 +106,16 @@ def tiled_probability(segmenter, pixels: np.ndarray) -> np.ndarray:
 
 
 class _Rows(NamedTuple):
-    """A photo in memory with the two methods of `OpenPhoto` that tiles need."""
+    """A photo in memory with what tiles need of `OpenPhoto`."""
 
     pixels: np.ndarray
 
     def rows(self, top: int, bottom: int, size: tuple[int, int]) -> np.ndarray:
         return self.pixels[top:bottom]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.pixels.shape[1::-1]
 
     def scaled(self, size: tuple[int, int]) -> np.ndarray:
         return resize_photo(self.pixels, size)

@@ -13,8 +13,8 @@ from PIL import Image
 
 from corroseg_utils.photos import resize_photo
 
-GOOD = "good"
-QUALITIES = (GOOD, "too dark", "overexposed", "hazy", "blurred")
+CLEAR = "clear"
+QUALITIES = (CLEAR, "too dark", "overexposed", "hazy", "blurred")
 
 VIEW_SIDE = 448  # pixels of the long side, about the size at which the models see a photo
 DARK, WHITE, PALE = 80, 250, 100  # of 255
@@ -25,9 +25,10 @@ MOST_GAIN = 8.0
 
 
 def photo_quality(photo: np.ndarray) -> str:
-    """What is wrong with a photo, one of `QUALITIES`.
+    """What is wrong with a photo: the first of `QUALITIES` from "too dark" on that applies, or "clear".
 
-    photo: uint8 (H, W, 3), any size of at least 3 x 3 pixels; it is judged as a whole, shrunk to `VIEW_SIDE`.
+    photo: uint8 (H, W, 3), any size of at least 3 x 3 pixels. It is judged as a whole, shrunk to `VIEW_SIDE`: a bright
+    sky, a lamp or a black frame can hide that the steel is too dark or hazy.
 
     Too dark: in 99 % of the pixels all three channels are below `DARK`. Overexposed: half of the pixels have at least
     the brightness `WHITE`. Hazy, as by fog, a dirty lens or light that shines into it: in 99 % of the pixels all three
@@ -37,15 +38,8 @@ def photo_quality(photo: np.ndarray) -> str:
     2000), is below `LEAST_SHARPNESS`. It also falls with the contrast.
     """
     small = _small(photo)
-    darkest, brightest = _range(small)
-    grey = np.asarray(Image.fromarray(small).convert("L"), np.float32)
-    if brightest < DARK:
-        return "too dark"
-    if np.median(grey) >= WHITE:
-        return "overexposed"
-    if darkest >= PALE:
-        return "hazy"
-    return "blurred" if _sharpness(grey) < LEAST_SHARPNESS else GOOD
+    light = _light(small)
+    return "blurred" if light == CLEAR and _sharpness(_grey(small)) < LEAST_SHARPNESS else light
 
 
 def tones(photo: np.ndarray) -> np.ndarray:
@@ -54,33 +48,52 @@ def tones(photo: np.ndarray) -> np.ndarray:
     photo: uint8 (H, W, 3), as for `photo_quality`.
 
     Of a hazy photo the haze is subtracted (dark-object subtraction, P. S. Chavez, Remote Sensing of Environment 24,
-    1988), and the rest stretched: the darkest hundredth becomes `BLACK_POINT`, the brightest `WHITE_POINT`. A dark
-    photo is made brighter. No contrast grows more than `MOST_GAIN` times. Any other photo keeps its values.
+    1988, but alike in all channels, so that a tint stays), and the rest stretched: the darkest hundredth becomes
+    `BLACK_POINT`, the brightest `WHITE_POINT`. A dark photo is made brighter. No contrast grows more than `MOST_GAIN`
+    times. Any other photo keeps its values.
     """
-    darkest, brightest = _range(_small(photo))
+    small = _small(photo)
+    light, (darkest, brightest) = _light(small), _range(small)
     values = np.arange(256, dtype=np.float32)
-    if darkest >= PALE:
+    if light == "hazy":
         gain = min((WHITE_POINT - BLACK_POINT) / max(brightest - darkest, 1), MOST_GAIN)
         values = BLACK_POINT + (values - darkest) * gain
-    elif brightest < DARK:
+    elif light == "too dark":
         values *= min(WHITE_POINT / max(brightest, 1), MOST_GAIN)
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 
-def poor_photos(qualities: Mapping[str, str]) -> str:
-    """A sentence about those of the photos (name: quality) that are not good, empty if all are."""
-    poor = [(name, quality) for name, quality in qualities.items() if quality != GOOD]
-    if not poor:
+def unclear_photos(qualities: Mapping[str, str], table: str) -> str:
+    """A sentence about those of the photos (name: quality) that are not clear, empty if all are.
+
+    table: the file with the column `quality`.
+    """
+    unclear = [f"{name} is {quality}" for name, quality in qualities.items() if quality != CLEAR]
+    if not unclear:
         return ""
-    (name, quality), *others = poor
-    return (f"careful: {name} is {quality}" + (f", and {len(others)} more are of poor quality" if others else "")
-            + " (column quality); corrosion may be missed there, so look at them yourself or take them again.")
+    others = len(unclear) - 1
+    more = "" if not others else f", and {others} more photo{'s are' if others > 1 else ' is'} not clear"
+    return (f"careful: {unclear[0]}{more} (column quality of {table}). Corrosion may be missed: look yourself, or take "
+            "such photos again.")
 
 
 def _small(photo: np.ndarray) -> np.ndarray:
     height, width = photo.shape[:2]
     scale = min(1.0, VIEW_SIDE / max(height, width))
     return resize_photo(photo, (max(3, round(width * scale)), max(3, round(height * scale))))
+
+
+def _light(small: np.ndarray) -> str:
+    darkest, brightest = _range(small)
+    if brightest < DARK:
+        return "too dark"
+    if np.median(_grey(small)) >= WHITE:
+        return "overexposed"
+    return "hazy" if darkest >= PALE else CLEAR
+
+
+def _grey(photo: np.ndarray) -> np.ndarray:
+    return np.asarray(Image.fromarray(photo).convert("L"), np.float32)
 
 
 def _range(photo: np.ndarray) -> tuple[float, float]:

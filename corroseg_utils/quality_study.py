@@ -2,8 +2,9 @@
 
     python -m corroseg_utils.quality_study DATA [--model PATH] [--split test]
 
-Each photo with at least `LEAST_PERCENT` of corrosion is spoiled in several ways, inspected and graded. A spoiled photo
-does harm where its grade is better than the true one by more than one, and most where nobody is told.
+Each photo with at least `LEAST_PERCENT` of corrosion is spoiled in several ways, seen whole, and graded with the
+model's own threshold. A spoiled photo does harm where its grade is better than the true one by more than one, and most
+where nobody is told.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pandas as pd
+from PIL import Image
 from tqdm import tqdm
 
 from corroseg_utils.dataset import SPLITS, DataError, load_mask, read_data
@@ -22,12 +24,11 @@ from corroseg_utils.dataset_checks import checked
 from corroseg_utils.errors import exit_code
 from corroseg_utils.findings import mark
 from corroseg_utils.grades import d610_grade
-from corroseg_utils.photo_quality import GOOD, VIEW_SIDE, photo_quality
+from corroseg_utils.photo_quality import CLEAR, VIEW_SIDE, photo_quality
 from corroseg_utils.photos import read_photo
 from corroseg_utils.segmenter import Segmenter, fit_square, load_segmenter, softmax
 
 LEAST_PERCENT = 0.1  # a true grade of 7 or worse: then a grade can be too good by more than one
-FOG = 200  # brightness of the haze, 0-255
 
 
 def blurred(photo: np.ndarray, sigma: float) -> np.ndarray:
@@ -40,9 +41,9 @@ def brightened(photo: np.ndarray, factor: float) -> np.ndarray:
     return np.clip(np.rint(photo * np.float32(factor)), 0, 255).astype(np.uint8)
 
 
-def hazed(photo: np.ndarray, left: float) -> np.ndarray:
-    """The contrast `left`, 0-1, before a background of the brightness `FOG`."""
-    return np.rint(FOG + np.float32(left) * (photo.astype(np.float32) - FOG)).astype(np.uint8)
+def hazed(photo: np.ndarray, left: float, grey: int = 200) -> np.ndarray:
+    """The contrast `left`, 0-1, before a haze of the brightness `grey`, 0-255, the same all over the photo."""
+    return np.rint(grey + np.float32(left) * (photo.astype(np.float32) - grey)).astype(np.uint8)
 
 
 SPOILED: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -50,12 +51,15 @@ SPOILED: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "blur of 1 pixel": lambda photo: blurred(photo, 1),
     "blur of 2 pixels": lambda photo: blurred(photo, 2),
     "blur of 4 pixels": lambda photo: blurred(photo, 4),
+    "a third of the light": lambda photo: brightened(photo, 1 / 3),
     "a quarter of the light": lambda photo: brightened(photo, 1 / 4),
     "an eighth of the light": lambda photo: brightened(photo, 1 / 8),
     "twice the light": lambda photo: brightened(photo, 2),
     "four times the light": lambda photo: brightened(photo, 4),
     "haze, three quarters of the contrast left": lambda photo: hazed(photo, 3 / 4),
-    "haze, half of the contrast left": lambda photo: hazed(photo, 1 / 2),
+    "haze, six tenths left": lambda photo: hazed(photo, 0.6),
+    "haze of grey 180, half left": lambda photo: hazed(photo, 1 / 2, 180),
+    "haze, half left": lambda photo: hazed(photo, 1 / 2),
     "haze, a quarter left": lambda photo: hazed(photo, 1 / 4),
 }
 
@@ -90,7 +94,7 @@ def quality_study(segmenter: Segmenter, manifest: pd.DataFrame, progress: bool =
                 d610_grade(_percent(mark(probability, segmenter.threshold)))
                 for probability in (_as_it_is(segmenter, seen), segmenter.probability(seen)))
             too_good = with_tones - true > 1
-            named = photo_quality(seen) != GOOD
+            named = photo_quality(seen) != CLEAR
             rows.append((name, without - true > 1, too_good, named, too_good and not named))
     if not count:
         raise DataError(f"No photo has {LEAST_PERCENT} % of corrosion or more. Give data or a split that has some.")
@@ -108,7 +112,7 @@ def _as_it_is(segmenter: Segmenter, photo: np.ndarray) -> np.ndarray:
     """`Segmenter.probability` without `photo_quality.tones`."""
     square, (width, height) = fit_square(photo, segmenter.size)
     corrosion = 1 - softmax(segmenter.logits(square[None])[0, :height, :width])[..., 0]
-    return cv2.resize(corrosion, photo.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    return np.asarray(Image.fromarray(corrosion).resize(photo.shape[1::-1], Image.Resampling.BILINEAR))
 
 
 def main() -> None:

@@ -27,7 +27,7 @@ from corroseg_utils.dataset import CLASS_NAMES
 from corroseg_utils.errors import EXIT_CODES, CorrosegError
 from corroseg_utils.inspection import PICTURES, Surface, inspect, look
 from corroseg_utils.photo_files import holds_report
-from corroseg_utils.photo_quality import poor_photos
+from corroseg_utils.photo_quality import unclear_photos
 from corroseg_utils.photo_reader import SECONDS_PER_PHOTO, PhotoReader, ReadPhoto
 from corroseg_utils.photos import PhotoError, read_mask, resize_mask, write_whole
 from corroseg_utils.report_files import RESULTS, Report, results, write_report
@@ -312,7 +312,7 @@ def _run(options: argparse.Namespace) -> int:
               "the whole photo counts.", file=sys.stderr)
     for name, reason in report.failed.items():
         print(f"{name}: {reason}", file=sys.stderr)
-    warning = poor_photos({entry.name: result["quality"] for entry, result in results(report)})
+    warning = unclear_photos({entry.name: result["quality"] for entry, result in results(report)}, "findings.csv")
     if warning:
         print(warning, file=sys.stderr)
     print(f"{len(report.entries) - len(report.failed)} of {len(report.entries)} photos inspected: "

@@ -20,7 +20,7 @@ from corroseg_utils.assets import Entry
 from corroseg_utils.dataset import CLASS_NAMES
 from corroseg_utils.grades import LIMITATIONS, grade
 from corroseg_utils.photo_files import csv_cell
-from corroseg_utils.photo_quality import GOOD
+from corroseg_utils.photo_quality import CLEAR
 from corroseg_utils.photos import write_whole
 from corroseg_utils.report_page import write_page
 
@@ -31,7 +31,7 @@ NOTE = ("A decision aid made by a segmentation model: it puts photos in order of
 CSV_COLUMNS = ("photo", "asset", "place", "date", "finding", "class", "area_pixels", "area_percent", "box_x", "box_y",
                "box_width", "box_height", "confidence", "surface", "corroded_percent", "corroded_low",
                "corroded_high", "astm_d610", "iso_4628_3", "imo", "quality", "error")
-ASSET_COLUMNS = ("asset", "places", "first_date", "last_date", "photos", "poor_photos", "failed_photos", "findings",
+ASSET_COLUMNS = ("asset", "places", "first_date", "last_date", "photos", "unclear_photos", "failed_photos", "findings",
                  "worst_photo", "worst_percent", "worst_astm_d610", "worst_iso_4628_3", "worst_imo", "weighted_percent",
                  "weighted_low", "weighted_high", "weighted_astm_d610", "weighted_iso_4628_3", "weighted_imo")
 
@@ -131,7 +131,7 @@ def asset_records(photos: list[dict]) -> list[dict]:
             "asset": name, "places": sorted({photo["place"] for photo in own if photo["place"]}),
             "first_date": dates[0] if dates else "", "last_date": dates[-1] if dates else "",
             "photos": len(own), "findings": sum(len(photo["findings"]) for photo in own),
-            "poor_photos": sum(photo["quality"] != GOOD for photo in own),
+            "unclear_photos": sum(photo["quality"] != CLEAR for photo in own),
             "worst": {key: worst[key] for key in
                       ("photo", "id", "corroded_percent", "astm_d610", "iso_4628_3", "imo")},
             "weighted": shares | grade(shares["corroded_percent"])._asdict(),
@@ -164,7 +164,7 @@ def _write_assets(file: BinaryIO, assets: Iterable[dict], failed: list[dict]) ->
                 row |= {f"worst_{standard}": worst[standard], f"weighted_{standard}": weighted[standard]}
             write(row)
         for name, count in sorted(failures.items()):
-            write({"asset": name, "photos": 0, "failed_photos": count})
+            write({"asset": name, "photos": 0, "unclear_photos": 0, "failed_photos": count, "findings": 0})
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ from markupsafe import Markup
 from corroseg_utils.dataset import CLASS_NAMES
 from corroseg_utils.findings import ODDS_FACTOR, moved
 from corroseg_utils.overlay import COLOURS
-from corroseg_utils.photo_quality import GOOD
+from corroseg_utils.photo_quality import CLEAR
 from corroseg_utils.photo_reader import MOST_WORKING_PIXELS
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -38,7 +38,7 @@ def write_page(file: BinaryIO, content: dict, pictures: Path) -> None:
     used = {finding["class"] for photo in content["photos"] for finding in photo["findings"]} | {"cor"}
     page = _environment().get_template("report.html.j2").generate(
         **content, picture=picture, style=style, script=script, style_hash=_hash(style),
-        script_hash=_hash(script), poor=sum(photo["quality"] != GOOD for photo in content["photos"]),
+        script_hash=_hash(script), unclear=sum(photo["quality"] != CLEAR for photo in content["photos"]),
         odds=ODDS_FACTOR, strict=moved(content["threshold"], ODDS_FACTOR),
         loose=moved(content["threshold"], 1 / ODDS_FACTOR), most_megapixels=MOST_WORKING_PIXELS // 10**6,
         legend=[(name, title, "#" + COLOURS[CLASS_NAMES.index(name)].tobytes().hex())

@@ -58,8 +58,7 @@ class Segmenter:
             float32 (h, w, classes), h and w those of the photo scaled to a long side of `size`.
         """
         square, (w, h) = fit_square(photo, self.size)
-        square = tones(square[:h, :w])[square]
-        return softmax(self.logits(square[None])[0, :h, :w])
+        return softmax(self.logits(tones(photo)[square][None])[0, :h, :w])
 
     def probability(self, photo: np.ndarray, size: tuple[int, int] | None = None) -> np.ndarray:
         """Probability of corrosion of any class.

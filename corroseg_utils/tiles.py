@@ -41,7 +41,7 @@ def tiled_bands(segmenter: Segmenter, photo: OpenPhoto, size: tuple[int, int]) -
     """
     (width, height), tile = size, segmenter.size
     lefts, tops = tile_starts(width, tile), tile_starts(height, tile)
-    table = tones(photo.scaled(scaled_size(size, min(1, VIEW_SIDE / max(size)))))
+    table = tones(photo.scaled(scaled_size(photo.size, min(1, VIEW_SIDE / max(photo.size)))))
     window = _window(tile)
     across = np.zeros(lefts[-1] + tile, np.float32)
     for left in lefts:

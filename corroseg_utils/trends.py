@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from corroseg_utils.photo_files import csv_cell
-from corroseg_utils.photo_quality import GOOD
+from corroseg_utils.photo_quality import CLEAR
 from corroseg_utils.photos import write_whole
 from corroseg_utils.report_files import read_report
 
@@ -66,17 +66,17 @@ def differences(before: Path | str, after: Path | str) -> list[str]:
 
 
 def doubts(before: Path | str, after: Path | str) -> list[str]:
-    """Why the comparison itself may be none, in words: one report given twice, reports in the wrong order, photos of
-    poor quality, or assets of which the two reports saw different places or numbers of photos."""
+    """Why the comparison itself may be none, in words: one report given twice, reports in the wrong order, photos that
+    are not clear, or assets of which the two reports saw different places or numbers of photos."""
     old, new = (read_report(path) for path in (before, after))
     if (old["created"], old["photos"]) == (new["created"], new["photos"]):
         return ["both are the same report"]
     found = []
     for folder, report in ((before, old), (after, new)):
-        qualities = {photo["photo"]: photo.get("quality", GOOD) for photo in report["photos"]}  # absent before 0.4
-        poor = [f"{name} is {quality}" for name, quality in qualities.items() if quality != GOOD]
-        if poor:
-            found.append(f"{len(poor)} of {len(qualities)} photos of {folder} are of poor quality ({poor[0]}); shares "
+        qualities = {photo["photo"]: photo.get("quality", CLEAR) for photo in report["photos"]}  # absent before 0.4
+        unclear = [f"{name} is {quality}" for name, quality in qualities.items() if quality != CLEAR]
+        if unclear:
+            found.append(f"{len(unclear)} of {len(qualities)} photos of {folder} are not clear ({unclear[0]}); shares "
                          "may be too small there")
     first, last = ([photo["date"] for photo in report["photos"] if photo["date"]] for report in (old, new))
     if first and last and max(last) < min(first):

@@ -128,8 +128,8 @@ def test_a_comma_too_many_does_not_move_the_columns(tmp_path, name, header, row)
 
 def test_a_row_that_was_cut_off_is_no_photo_without_damage(tmp_path):
     table = tmp_path / "m.csv"
-    table.write_text("image,mask\na.jpg,\n\nb.jpg,b.png\nc.jpg")
-    with pytest.raises(DataError, match="m.csv: row 3 below the header has 1 cells, and the first row 2. Complete it"):
+    table.write_text("image,mask,\na.jpg,\n\nb.jpg,b.png\nc.jpg")  # a comma at the end of the header names no column
+    with pytest.raises(DataError, match="m.csv: row 3 below the header has only 1 of 2 cells. Complete it"):
         read_data(table)
     table.write_text(table.read_text() + ",")  # now its mask is empty, and said to be
     assert [len(findings) for findings in read_data(table)["findings"]] == [0, 1, 0]

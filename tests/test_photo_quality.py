@@ -8,7 +8,7 @@ from report_helpers import RUST, ColourSegmenter, photo_with, save
 from corroseg_utils import DATA, quality_study
 from corroseg_utils.dataset import DataError, read_data
 from corroseg_utils.inspection import tiled_probability
-from corroseg_utils.photo_quality import QUALITIES, VIEW_SIDE, photo_quality, poor_photos, tones
+from corroseg_utils.photo_quality import QUALITIES, VIEW_SIDE, photo_quality, tones, unclear_photos
 from corroseg_utils.photos import read_photo, write_png
 from corroseg_utils.quality_study import SPOILED, blurred, brightened, hazed
 from corroseg_utils.segmenter import Segmenter
@@ -33,8 +33,8 @@ def split(first, second, share):
     return np.where(np.arange(100)[:, None] < round(100 * share), left, right)
 
 
-def test_a_sound_photo_is_good_and_each_fault_is_named(photo):
-    assert photo_quality(photo) == "good"
+def test_a_sound_photo_is_clear_and_each_fault_is_named(photo):
+    assert photo_quality(photo) == "clear"
     faults = [brightened(photo, 1 / 12), brightened(photo, 5), hazed(photo, 0.4), blurred(photo, 4)]
     assert tuple(map(photo_quality, faults)) == QUALITIES[1:]
 
@@ -48,33 +48,33 @@ def test_a_photo_of_one_colour_shows_nothing(colour, quality):
 def test_dark_is_judged_by_the_brightest_hundredth():
     night, lamp = (5, 35), (90, 200)
     assert photo_quality(split(night, lamp, 1.0)) == "too dark"
-    assert photo_quality(split(night, lamp, 0.97)) == "good"  # 3 % are lit
-    assert photo_quality(striped(5, 79)) == "too dark" and photo_quality(striped(5, 80)) == "good"
-    assert photo_quality(striped((5, 5, 5), (20, 20, 90))) == "good"  # a dark photo, but of a strong colour
+    assert photo_quality(split(night, lamp, 0.97)) == "clear"  # 3 % are lit
+    assert photo_quality(striped(5, 79)) == "too dark" and photo_quality(striped(5, 80)) == "clear"
+    assert photo_quality(striped((5, 5, 5), (20, 20, 90))) == "clear"  # a dark photo, but of a strong colour
 
 
 def test_overexposed_is_judged_by_the_middle():
     white, steel = (250, 255), (60, 140)
     assert photo_quality(split(steel, white, 0.4)) == "overexposed"
-    assert photo_quality(split(steel, white, 0.6)) == "good"
+    assert photo_quality(split(steel, white, 0.6)) == "clear"
     assert photo_quality(striped(200, 249)) == "hazy"
 
 
 def test_hazy_is_judged_by_the_darkest_channel():
     assert photo_quality(striped((180, 140, 100), (230, 200, 120))) == "hazy"
-    assert photo_quality(striped((180, 140, 99), (230, 200, 120))) == "good"
-    assert photo_quality(striped((250, 200, 10), (180, 140, 20))) == "good"  # bright, but of a strong colour
+    assert photo_quality(striped((180, 140, 99), (230, 200, 120))) == "clear"
+    assert photo_quality(striped((250, 200, 10), (180, 140, 20))) == "clear"  # bright, but of a strong colour
 
 
 def test_sharpness_by_hand():
     # Of grey columns a and b in turn the Laplacian is 2(b - a) and -2(b - a): its variance is 4(b - a)^2.
     assert photo_quality(striped(81, 82)) == "blurred"  # 4
-    assert photo_quality(striped(81, 83)) == "good"  # 16
+    assert photo_quality(striped(81, 83)) == "clear"  # 16
 
 
 def test_it_is_judged_as_small_as_the_model_sees_it(photo):
     large = cv2.resize(photo, None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC)  # each pixel is blurred over four
-    assert max(large.shape) > 4 * VIEW_SIDE and photo_quality(large) == "good"
+    assert max(large.shape) > 4 * VIEW_SIDE and photo_quality(large) == "clear"
     assert photo_quality(blurred(large, 4)) == "blurred"
 
 
@@ -86,6 +86,11 @@ def test_narrow_photos_can_be_judged(shape):
 def test_a_sound_photo_keeps_its_values(photo):
     for sound in (photo, blurred(photo, 4), brightened(photo, 5)):  # and what is gone cannot be brought back
         assert np.array_equal(tones(sound), np.arange(256))
+
+
+def test_what_is_named_otherwise_is_not_restored():
+    pale = split((110, 140), (250, 255), 0.4)  # overexposed, and nothing in it is dark
+    assert photo_quality(pale) == "overexposed" and np.array_equal(tones(pale), np.arange(256))
 
 
 def test_dark_photos_get_brighter_by_hand():
@@ -105,7 +110,7 @@ def test_haze_is_taken_away_by_hand():
 def test_tones_bring_a_spoiled_photo_near_to_what_it_was(photo):
     for spoiled in (brightened(photo, 1 / 6), hazed(photo, 0.4)):
         restored = tones(spoiled)[spoiled].astype(float)
-        assert photo_quality(tones(spoiled)[spoiled]) == "good"
+        assert photo_quality(tones(spoiled)[spoiled]) == "clear"
         assert np.abs(restored - photo).mean() < 30 < 50 < np.abs(spoiled.astype(float) - photo).mean()
 
 
@@ -130,17 +135,21 @@ def test_the_model_sees_the_photo_with_its_contrast(look, tmp_path):
         assert 0.8 < (marked & (clear == RUST).all(-1)).sum() / marked.sum() and marked.sum() > 1000
 
 
-def test_the_sentence_about_poor_photos():
-    assert poor_photos({}) == poor_photos({"a.jpg": "good"}) == ""
-    one, two = poor_photos({"a.jpg": "good", "b.jpg": "hazy"}), poor_photos({"b.jpg": "hazy", "c.jpg": "too dark"})
-    assert one.startswith("careful: b.jpg is hazy (column quality)")
-    assert two.startswith("careful: b.jpg is hazy, and 1 more are of poor quality (column quality)")
+def test_the_sentence_about_photos_that_are_not_clear():
+    assert unclear_photos({}, "t.csv") == unclear_photos({"a.jpg": "clear"}, "t.csv") == ""
+    rest = " (column quality of t.csv). Corrosion may be missed: look yourself, or take such photos again."
+    photos = {"a.jpg": "clear", "b.jpg": "hazy"}
+    assert unclear_photos(photos, "t.csv") == "careful: b.jpg is hazy" + rest
+    photos["c.jpg"] = "too dark"
+    assert unclear_photos(photos, "t.csv") == "careful: b.jpg is hazy, and 1 more photo is not clear" + rest
+    photos["d.jpg"] = "blurred"
+    assert unclear_photos(photos, "t.csv") == "careful: b.jpg is hazy, and 2 more photos are not clear" + rest
 
 
 def test_spoiling_by_hand():
     photo = np.array([[[0, 100, 255]]], np.uint8)
     assert brightened(photo, 2).tolist() == [[[0, 200, 255]]] and brightened(photo, 1 / 4).tolist() == [[[0, 25, 64]]]
-    assert hazed(photo, 1 / 2).tolist() == [[[100, 150, 228]]]
+    assert hazed(photo, 1 / 2).tolist() == [[[100, 150, 228]]] and hazed(photo, 1 / 2, 180)[0, 0, 0] == 90
     assert list(SPOILED)[0] == "as it is" and SPOILED["as it is"](photo) is photo
 
 
@@ -163,7 +172,7 @@ def test_the_study_by_hand(rendered):
     assert found["as it is"] == (0, 0, 0)
     assert found["a quarter of the light"] == (1, 1, 0)  # by 30: nothing is marked; 37 of 255 at most: too dark
     assert found["haze, three quarters of the contrast left"] == (0, 0, 0)  # by 90: marked
-    assert found["haze, half of the contrast left"] == (1, 1, 0)  # by 60, and nothing is darker than 115
+    assert found["haze, half left"] == (1, 1, 0)  # by 60, and nothing is darker than 115
     assert set(found) == set(SPOILED)
 
 

@@ -88,7 +88,7 @@ def read_table(path):
 
 @pytest.fixture
 def mixed(tmp_path):
-    """A job with a photo that is good, one of plain colour, and a broken one; and a folder with a broken one alone."""
+    """A job with a photo that is clear, one of plain colour, and a broken one; and a folder with a broken one alone."""
     save(tmp_path / "photos" / "CDM_1_a.png", photo_with((0, 0, 40, 30)))
     save(tmp_path / "photos" / "CDM_1_b.png", np.full((60, 80, 3), 7, np.uint8))
     for name in ("CDM_1_c.png", "tank/d.png"):
@@ -99,13 +99,13 @@ def mixed(tmp_path):
     return tmp_path / "out"
 
 
-def test_photos_of_poor_quality_are_named(mixed):
+def test_photos_that_are_not_clear_are_named(mixed):
     content = json.loads((mixed / "findings.json").read_text())
-    assert [photo["quality"] for photo in content["photos"]] == ["good", "too dark"]
-    assert [asset["poor_photos"] for asset in content["assets"]] == [1]
-    assert [row["quality"] for row in read_table(mixed / "findings.csv")] == ["good", "too dark", "", ""]
+    assert [photo["quality"] for photo in content["photos"]] == ["clear", "too dark"]
+    assert [asset["unclear_photos"] for asset in content["assets"]] == [1]
+    assert [row["quality"] for row in read_table(mixed / "findings.csv")] == ["clear", "too dark", "", ""]
     page = (mixed / "report.html").read_text()
-    assert "<b>1 photo of poor quality</b>" in page and '<small class="quality">too dark</small>' in page
+    assert "<b>1 photo is not clear</b>" in page and '<small class="quality">too dark</small>' in page
 
 
 def test_csv_has_a_row_for_each_photo_that_failed(mixed):
@@ -118,13 +118,14 @@ def test_csv_has_a_row_for_each_photo_that_failed(mixed):
 
 def test_table_of_assets_by_hand(mixed, sample):
     job, tank = read_table(mixed / "assets.csv")
-    assert {key: job[key] for key in ("asset", "photos", "poor_photos", "failed_photos", "findings")} == {
-        "asset": "CDM_1", "photos": "2", "poor_photos": "1", "failed_photos": "1", "findings": "1"}
+    assert {key: job[key] for key in ("asset", "photos", "unclear_photos", "failed_photos", "findings")} == {
+        "asset": "CDM_1", "photos": "2", "unclear_photos": "1", "failed_photos": "1", "findings": "1"}
     assert [job[f"worst_{key}"] for key in ("photo", "percent", "astm_d610", "iso_4628_3", "imo")] == [
         "CDM_1_a.png", "25.0", "2-S", "Ri 5", "POOR"]
     assert [job[f"weighted_{key}"] for key in ("percent", "low", "high", "astm_d610", "iso_4628_3", "imo")] == [
         "12.5", "12.5", "12.5", "3", "Ri 4", "FAIR"]  # half of 25 %, of photos of one size
-    assert (tank["asset"], tank["photos"], tank["failed_photos"], tank["worst_imo"]) == ("tank", "0", "1", "")
+    assert [tank[key] for key in ("asset", "photos", "unclear_photos", "failed_photos", "findings", "worst_imo")] == [
+        "tank", "0", "0", "1", "0", ""]
     report, _ = sample
     assert [row["asset"] for row in read_table(report.out / "assets.csv")] == ["tank", "CDS_2", "CDM_1"]
 
@@ -332,6 +333,13 @@ def test_small_regions_are_counted_but_not_listed(tmp_path):
     coco = json.loads((tmp_path / "out" / "coco.json").read_text())
     assert sum(annotation["area"] for annotation in coco["annotations"]) == 25 + 299
     assert coco["annotations"][-1]["bbox"] == [0, 0, 191, 141]  # from the first speck to the last
+
+
+def test_a_row_of_the_table_that_was_cut_off_is_no_whole_photo(tmp_path):
+    save(tmp_path / "photos" / "a.png", photo_with())
+    (tmp_path / "assets.csv").write_text("photo,asset,region\na.png,hatch\n")
+    with pytest.raises(CorrosegError, match="assets.csv: row 1 below the header has only 2 of 3 cells. Complete it"):
+        report_on(tmp_path / "photos", tmp_path / "out", by=str(tmp_path / "assets.csv"))
 
 
 def test_steel_mask_and_region_are_the_denominator(tmp_path):

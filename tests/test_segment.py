@@ -47,7 +47,7 @@ def test_mask_overlay_and_summary(tmp_path, red_segmenter):
     assert (row["photo"], row["mask"]) == (str(tmp_path / "a.png"), "a_mask.png")
     assert (row["width"], row["height"]) == ("96", "40")
     assert float(row["corroded_percent"]) == 50 and float(row["seconds"]) >= 0
-    assert (row["quality"], row["error"]) == ("good", "")
+    assert (row["quality"], row["error"]) == ("clear", "")
     assert rows[0]["corroded_percent"] == 50
 
 

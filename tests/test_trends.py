@@ -104,12 +104,12 @@ def test_what_makes_a_comparison_doubtful(tmp_path, capsys):
     assert f"careful: {counts.format(2, 1)}" in capsys.readouterr().out
 
 
-def test_photos_of_poor_quality_make_a_comparison_doubtful(tmp_path):
+def test_photos_that_are_not_clear_make_a_comparison_doubtful(tmp_path):
     for visit, name, photo in (("old", "A_1", photo_with((0, 0, 20, 30))), ("new", "A_1", photo_with())):
         save(tmp_path / visit / f"{name}.png", photo)
         report_on(tmp_path / visit, tmp_path / f"{visit} report", by="folder")
     old, new = tmp_path / "old report", tmp_path / "new report"
-    words = f"1 of 1 photos of {new} are of poor quality (A_1.png is hazy); shares may be too small there"
+    words = f"1 of 1 photos of {new} are not clear (A_1.png is hazy); shares may be too small there"
     assert doubts(old, new) == [words]
     content = json.loads((new / "findings.json").read_text())
     del content["photos"][0]["quality"]  # as versions before 0.4 wrote it

@@ -125,7 +125,7 @@ function applyFilters() {
     const keep = (!f.asset || d.asset === f.asset) && (!f.imo || d.imo === f.imo)
       && (f.d610 === "" || Number(d.d610) <= Number(f.d610)) && (!f.iso || Number(d.iso) >= Number(f.iso))
       && (!f.from || d.date >= f.from) && (!f.to || (d.date !== "" && d.date <= f.to))
-      && (!f.quality || (d.quality === "good") === (f.quality === "good"))
+      && (!f.quality || (d.quality === "clear") === (f.quality === "clear"))
       && (!f.review || isDone === (f.review === "done")) && d.photo.toLowerCase().includes(text);
     row.hidden = !keep;
     return keep;
@@ -153,18 +153,23 @@ function sortBy(button) {
 
 for (const button of document.querySelectorAll("[data-sort]")) button.addEventListener("click", () => sortBy(button));
 $("#filters").addEventListener("input", applyFilters);
-$("[data-show-poor]")?.addEventListener("click", () => {
+$("[data-show-unclear]")?.addEventListener("click", () => {
   $("#filters").reset();
-  $("#filters").elements.quality.value = "poor";
+  $("#filters").elements.quality.value = "unclear";
   applyFilters();
   $("#photos-title").scrollIntoView();
 });
 $("#filters").addEventListener("submit", (event) => event.preventDefault());
 $("#filters").addEventListener("reset", () => setTimeout(applyFilters));
 for (const id of ["#print", "#print-photo"]) $(id).addEventListener("click", () => window.print());
-$("#print-all").addEventListener("click", async () => {
+$("#print-all").addEventListener("click", async ({ currentTarget: button }) => {
+  button.disabled = true;  // some hundred photos take a while
+  const state = $("#review-state").textContent;
+  say(`Preparing ${shown.length} photos`);
   $("#sheets").replaceChildren(...shown.map(sheet));
-  await Promise.all([...$("#sheets").querySelectorAll("img")].map((image) => image.decode()));
+  await Promise.allSettled([...$("#sheets").querySelectorAll("img")].map((image) => image.decode()));
+  button.disabled = false;
+  say(state);
   window.print();
 });
 window.addEventListener("afterprint", () => $("#sheets").replaceChildren());
@@ -186,7 +191,7 @@ function facts(p) {
     p.asset, p.place, p.date,
     `corroded ${percent(p.corroded_percent)} of the ${p.surface} (${percent(p.corroded_low)} to ${percent(p.corroded_high)})`,
     p.surface === "photo" ? "" : `which is ${percent(p.surface_percent)} of the photo`,
-    p.quality === "good" ? "" : `photo ${p.quality}: corrosion may be missed`,
+    p.quality === "clear" ? "" : `photo ${p.quality}: corrosion may be missed`,
     `IMO ${p.imo}`, `ASTM D610 ${p.astm_d610}`, `ISO 4628-3 ${p.iso_4628_3}`,
   ].filter(Boolean).join(" \u00b7 ");
 }
@@ -343,7 +348,12 @@ function sheet({ dataset: { id } }) {
   const { record: p, photo, mask } = dataOf(id);
   const boxes = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   boxes.setAttribute("viewBox", `0 0 ${p.width} ${p.height}`);
-  boxes.append(...p.findings.map((finding) => box(finding, p.width, 600)));
+  const width = Math.min(640, 340 * p.width / p.height);  // pixels of CSS: the page is as wide, and 9 cm are 340
+  boxes.append(...p.findings.map((finding) => {
+    const group = box(finding, p.width, width);
+    group.classList.toggle("rejected", note(p.photo, finding.finding).verdict === "reject");
+    return group;
+  }));
   const line = (finding, text) => {
     const { verdict, comment } = note(p.photo, finding);
     return make("li", { textContent: [text, VERDICTS[verdict], comment].filter(Boolean).join(": ") });
