@@ -130,11 +130,17 @@ def degrade(photo: np.ndarray, probability: float, rng: np.random.Generator) -> 
     return photo
 
 
+def hazed(photo: np.ndarray, left: float, grey: float | np.ndarray = 200) -> np.ndarray:
+    """A photo uint8 (H, W, 3) through haze: the contrast `left`, 0-1, before a brightness `grey`, 0-255, one or three.
+    The same all over the photo, unlike real fog, which hides what is far."""
+    grey = np.float32(grey)
+    return _clip(grey + np.float32(left) * (photo - grey))
+
+
 def haze(photo: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Fog, spray on the lens, or light that shines into it: 30-100 % of the contrast is left, before a grey of 120-240
-    with a tint. The same all over the photo, unlike real fog, which hides what is far."""
-    left, grey = rng.uniform(0.3, 1.0), rng.uniform(120, 240) + rng.uniform(-10, 10, 3)
-    return _clip(grey.astype(np.float32) + np.float32(left) * (photo - grey.astype(np.float32)))
+    with a tint."""
+    return hazed(photo, rng.uniform(0.3, 1.0), rng.uniform(120, 240) + rng.uniform(-10, 10, 3))
 
 
 def exposure(photo: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -104,6 +104,11 @@ def corroded_share(probability: np.ndarray, threshold: float, surface: np.ndarra
     return Share(percent, min(low, percent), max(high, percent))
 
 
+def marked_percent(mask: np.ndarray) -> float:
+    """How much of a mask, bool (H, W), is marked, 0 to 100."""
+    return 100 * int(np.count_nonzero(mask)) / mask.size
+
+
 def moved(probability: float, factor: float) -> float:
     """The probability whose odds are `factor` times as high."""
     return factor * probability / (1.0 - probability + factor * probability)

@@ -20,7 +20,7 @@ from corroseg_utils.dataset import SPLITS, DataError, read_data
 from corroseg_utils.dataset_checks import checked
 from corroseg_utils.errors import exit_code
 from corroseg_utils.evaluation import predict
-from corroseg_utils.findings import corroded_share, mark
+from corroseg_utils.findings import corroded_share, mark, marked_percent
 from corroseg_utils.grades import d610_grade, imo_condition
 from corroseg_utils.segmenter import Segmenter, load_segmenter
 
@@ -48,7 +48,7 @@ def grade_agreement(segmenter: Segmenter, manifest: pd.DataFrame, threshold: flo
     threshold = segmenter.threshold if threshold is None else threshold
     rows = []
     for _, truth, probability in predict(segmenter, manifest, progress):
-        true = _percent(truth)
+        true = marked_percent(truth)
         share = corroded_share(probability, threshold, sure=sure)
         better = d610_grade(share.percent) - d610_grade(true)
         rows.append((better == 0, abs(better) <= 1, better > 0, better < 0,
@@ -83,13 +83,9 @@ def tune(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> tuple[float, float |
     choices = [(t, s) for s, t in itertools.product(SURE, THRESHOLDS) if s is None or s > t]
     misses = np.zeros(len(choices))
     for truth, probability in pairs:
-        true = d610_grade(_percent(truth))
-        misses += [abs(d610_grade(_percent(mark(probability, *choice))) - true) for choice in choices]
+        true = d610_grade(marked_percent(truth))
+        misses += [abs(d610_grade(marked_percent(mark(probability, *choice))) - true) for choice in choices]
     return choices[int(misses.argmin())]
-
-
-def _percent(mask: np.ndarray) -> float:
-    return 100 * int(np.count_nonzero(mask)) / mask.size
 
 
 def main() -> None:

@@ -19,10 +19,11 @@ import pandas as pd
 from PIL import Image
 from tqdm import tqdm
 
+from corroseg_utils.augment import hazed
 from corroseg_utils.dataset import SPLITS, DataError, load_mask, read_data
 from corroseg_utils.dataset_checks import checked
 from corroseg_utils.errors import exit_code
-from corroseg_utils.findings import mark
+from corroseg_utils.findings import mark, marked_percent
 from corroseg_utils.grades import d610_grade
 from corroseg_utils.photo_quality import CLEAR, VIEW_SIDE, photo_quality
 from corroseg_utils.photos import read_photo
@@ -39,11 +40,6 @@ def blurred(photo: np.ndarray, sigma: float) -> np.ndarray:
 def brightened(photo: np.ndarray, factor: float) -> np.ndarray:
     """All values times `factor`; what goes beyond 255 is white."""
     return np.clip(np.rint(photo * np.float32(factor)), 0, 255).astype(np.uint8)
-
-
-def hazed(photo: np.ndarray, left: float, grey: int = 200) -> np.ndarray:
-    """The contrast `left`, 0-1, before a haze of the brightness `grey`, 0-255, the same all over the photo."""
-    return np.rint(grey + np.float32(left) * (photo.astype(np.float32) - grey)).astype(np.uint8)
 
 
 SPOILED: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -84,14 +80,14 @@ def quality_study(segmenter: Segmenter, manifest: pd.DataFrame, progress: bool =
     rows, count = [], 0
     for row in tqdm(manifest.to_dict("records"), "spoiling", disable=not progress):
         photo = read_photo(row["photo"])
-        percent = _percent(load_mask(row["photo"], row["findings"], photo.shape[1::-1]) > 0)
+        percent = marked_percent(load_mask(row["photo"], row["findings"], photo.shape[1::-1]) > 0)
         if percent < LEAST_PERCENT:
             continue
         count, true = count + 1, d610_grade(percent)
         for name, spoil in SPOILED.items():
             seen = spoil(photo)
             without, with_tones = (
-                d610_grade(_percent(mark(probability, segmenter.threshold)))
+                d610_grade(marked_percent(mark(probability, segmenter.threshold)))
                 for probability in (_as_it_is(segmenter, seen), segmenter.probability(seen)))
             too_good = with_tones - true > 1
             named = photo_quality(seen) != CLEAR
@@ -102,10 +98,6 @@ def quality_study(segmenter: Segmenter, manifest: pd.DataFrame, progress: bool =
     means = table.groupby("photo", sort=False).mean().round(4)
     means.attrs["photos"] = count
     return means
-
-
-def _percent(mask: np.ndarray) -> float:
-    return 100 * int(np.count_nonzero(mask)) / mask.size
 
 
 def _as_it_is(segmenter: Segmenter, photo: np.ndarray) -> np.ndarray:

@@ -157,9 +157,8 @@ def _write_assets(file: BinaryIO, assets: Iterable[dict], failed: list[dict]) ->
             worst, weighted = asset["worst"], asset["weighted"]
             row = {column: asset.get(column, "") for column in ASSET_COLUMNS}
             row |= {"places": ", ".join(asset["places"]), "failed_photos": failures.pop(asset["asset"], 0),
-                    "worst_photo": worst["photo"]}
+                    "worst_photo": worst["photo"], "worst_percent": worst["corroded_percent"]}
             row |= {f"weighted_{key}": weighted[f"corroded_{key}"] for key in ("percent", "low", "high")}
-            row |= {"worst_percent": worst["corroded_percent"]}
             for standard in ("astm_d610", "iso_4628_3", "imo"):
                 row |= {f"worst_{standard}": worst[standard], f"weighted_{standard}": weighted[standard]}
             write(row)

@@ -6,11 +6,12 @@ import pytest
 from report_helpers import RUST, ColourSegmenter, photo_with, save
 
 from corroseg_utils import DATA, quality_study
+from corroseg_utils.augment import hazed
 from corroseg_utils.dataset import DataError, read_data
 from corroseg_utils.inspection import tiled_probability
 from corroseg_utils.photo_quality import QUALITIES, VIEW_SIDE, photo_quality, tones, unclear_photos
 from corroseg_utils.photos import read_photo, write_png
-from corroseg_utils.quality_study import SPOILED, blurred, brightened, hazed
+from corroseg_utils.quality_study import SPOILED, blurred, brightened
 from corroseg_utils.segmenter import Segmenter
 from corroseg_utils.tiles import open_at, scaled_bands
 
